@@ -1,0 +1,148 @@
+package domain
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// Book is the state of every partner, as small as decisions allow. Decide, Evolve, Commit and Discard
+// belong to one goroutine, the decider; the other methods may be called from any.
+type Book struct {
+	tables   // the decider's view: current and pending
+	policies []Policy
+
+	mu   sync.RWMutex // held for writing only while Commit merges
+	head uint64       // position of the current layer; guarded by mu
+}
+
+// tables is the state by subject. Each subject's file owns its table.
+type tables struct {
+	partners      table[TenantID, partner]
+	customers     table[TenantID, customer]
+	subscriptions table[SubscriptionID, subscription]
+	roles         table[roleKey, RoleSet]
+	prices        table[priceKey, price]
+	orders        table[OrderID, struct{}]
+	reservations  table[ReservationID, reservation]
+	cancelled     table[TenantID, []cancellation]
+	denials       table[denialKey, denialCount]
+	offers        map[offer]*offer // interned; the decider's own
+}
+
+// NewBook makes an empty book judged by the given policies, or by Policies where none are given.
+func NewBook(policies ...Policy) *Book {
+	if len(policies) == 0 {
+		policies = Policies()
+	}
+	return &Book{policies: policies, tables: tables{
+		partners:      newTable[TenantID, partner](),
+		customers:     newTable[TenantID, customer](),
+		subscriptions: newTable[SubscriptionID, subscription](),
+		roles:         newTable[roleKey, RoleSet](),
+		prices:        newTable[priceKey, price](),
+		orders:        newTable[OrderID, struct{}](),
+		reservations:  newTable[ReservationID, reservation](),
+		cancelled:     newTable[TenantID, []cancellation](),
+		denials:       newTable[denialKey, denialCount](),
+		offers:        make(map[offer]*offer),
+	}}
+}
+
+// Decide judges a request at a recorded time. The facts it gives would stand at positions next, next+1
+// and so on; none means that what is wished is already so (L2). A refusal is an *Error and changes
+// nothing; one that auditors want to see (L7) is not an error here but an AttemptDenied fact, whose
+// Refusal gives the error back.
+func (b *Book) Decide(r Request, next uint64, at time.Time) ([]Fact, error) {
+	d := decision{tables: &b.tables, id: r.id, actor: r.actor, at: at.UTC(), customer: r.command.target(), policies: b.policies}
+	events, err := d.judge(r)
+	if refusal := (*Error)(nil); errors.As(err, &refusal) && d.recordDenial(refusal) {
+		events, err = []Event{denied(&d, r.command, refusal)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	facts := make([]Fact, len(events))
+	for i, e := range events {
+		facts[i] = Fact{Position: next + uint64(i), Time: d.at, Partner: d.partner, Customer: d.customer, Event: e}
+	}
+	return facts, nil
+}
+
+// judge asks in the order who (tenant, role), whose (customer), since when (expected position), what.
+func (d *decision) judge(r Request) ([]Event, error) {
+	permit := r.command.permit()
+	if err := d.identify(permit); err != nil {
+		return nil, err
+	}
+	if err := d.authorise(permit); err != nil {
+		return nil, err
+	}
+	if !permit.newcomer {
+		c, known := d.customers.get(d.customer)
+		if !known || c.partner != d.partner || d.byCustomer && d.customer != d.actor.Tenant {
+			return nil, unknown("customer", d.customer)
+		}
+		if r.expected != 0 && c.changed > r.expected {
+			return nil, refuse(CodeChanged, "", "Position %d is newer than the expected %d for this customer. Read it again, then decide.", c.changed, r.expected)
+		}
+	}
+	return r.command.decide(d)
+}
+
+// Evolve folds a fact into the pending state.
+func (b *Book) Evolve(f Fact) {
+	f.Event.evolve(&b.tables, f)
+	if c, known := b.customers.get(f.Customer); known {
+		if _, attempt := f.Event.(AttemptDenied); !attempt {
+			c.changed = f.Position
+			b.customers.set(f.Customer, c)
+		}
+	}
+}
+
+// Commit makes the pending state current, as of position head.
+func (b *Book) Commit(head uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.partners.merge()
+	b.customers.merge()
+	b.subscriptions.merge()
+	b.roles.merge()
+	b.prices.merge()
+	b.orders.merge()
+	b.reservations.merge()
+	b.cancelled.merge()
+	b.forgetDenials()
+	b.denials.merge()
+	b.head = head
+}
+
+// Discard forgets the pending state.
+func (b *Book) Discard() {
+	b.partners.discard()
+	b.customers.discard()
+	b.subscriptions.discard()
+	b.roles.discard()
+	b.prices.discard()
+	b.orders.discard()
+	b.reservations.discard()
+	b.cancelled.discard()
+	b.denials.discard()
+}
+
+// read runs a question against the current state, without the pending layer, and gives the position of
+// the answer.
+func (b *Book) read(ask func(t *tables)) uint64 {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	ask(&tables{
+		partners:      b.partners.settled(),
+		customers:     b.customers.settled(),
+		subscriptions: b.subscriptions.settled(),
+		roles:         b.roles.settled(),
+		prices:        b.prices.settled(),
+		reservations:  b.reservations.settled(),
+	})
+	return b.head
+}

@@ -1,0 +1,110 @@
+// Package domain holds the rules of the permission ledger: which events exist, which commands there
+// are, and how a command is judged against everything that happened before it.
+//
+// It is pure. Nothing in it reads a clock, draws a random number, logs or does I/O; time and ids arrive
+// with the command. A rule is cited by its number (S1…S16 from Microsoft's description of customer
+// purchase permissions, L1…L8 the ledger's own); the manual's page "rules" lists them all.
+package domain
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// TenantID names a company: a partner or a customer.
+type TenantID struct{ uuid.UUID }
+
+// UserID is the object id of a person in a tenant.
+type UserID struct{ uuid.UUID }
+
+// SubscriptionID names an Azure subscription.
+type SubscriptionID struct{ uuid.UUID }
+
+// OrderID names one purchase, exchange or renewal; an order holds one or more reservations.
+type OrderID struct{ uuid.UUID }
+
+// ReservationID names one reservation.
+type ReservationID struct{ uuid.UUID }
+
+// CommandID names one command for ever: the same id never has a second effect (L3).
+type CommandID struct{ uuid.UUID }
+
+// IsZero reports whether no tenant is named.
+func (id TenantID) IsZero() bool { return id.UUID == uuid.Nil }
+
+// IsZero reports whether no user is named.
+func (id UserID) IsZero() bool { return id.UUID == uuid.Nil }
+
+// IsZero reports whether no subscription is named.
+func (id SubscriptionID) IsZero() bool { return id.UUID == uuid.Nil }
+
+// IsZero reports whether no order is named.
+func (id OrderID) IsZero() bool { return id.UUID == uuid.Nil }
+
+// IsZero reports whether no reservation is named.
+func (id ReservationID) IsZero() bool { return id.UUID == uuid.Nil }
+
+// ParseTenantID reads a GUID in its 36 character form. The zero GUID names nobody and is refused.
+func ParseTenantID(s string) (TenantID, error) {
+	id, err := parseGUID(s)
+	return TenantID{id}, err
+}
+
+// ParseUserID reads a GUID in its 36 character form. The zero GUID names nobody and is refused.
+func ParseUserID(s string) (UserID, error) {
+	id, err := parseGUID(s)
+	return UserID{id}, err
+}
+
+// ParseSubscriptionID reads a GUID in its 36 character form. The zero GUID is refused.
+func ParseSubscriptionID(s string) (SubscriptionID, error) {
+	id, err := parseGUID(s)
+	return SubscriptionID{id}, err
+}
+
+// ParseOrderID reads a GUID in its 36 character form. The zero GUID is refused.
+func ParseOrderID(s string) (OrderID, error) {
+	id, err := parseGUID(s)
+	return OrderID{id}, err
+}
+
+// ParseReservationID reads a GUID in its 36 character form. The zero GUID is refused.
+func ParseReservationID(s string) (ReservationID, error) {
+	id, err := parseGUID(s)
+	return ReservationID{id}, err
+}
+
+// ParseCommandID reads a GUID in its 36 character form. The zero GUID is refused.
+func ParseCommandID(s string) (CommandID, error) {
+	id, err := parseGUID(s)
+	return CommandID{id}, err
+}
+
+func parseGUID(s string) (uuid.UUID, error) {
+	if len(s) != 36 {
+		return uuid.Nil, fmt.Errorf("%q is not a GUID: write 36 characters such as 0431a72c-7d8a-4393-b25e-ef63f5efb415", clip(s))
+	}
+	id, err := uuid.Parse(s)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("%q is not a GUID: write 36 characters such as 0431a72c-7d8a-4393-b25e-ef63f5efb415", clip(s))
+	}
+	if id == uuid.Nil {
+		return uuid.Nil, fmt.Errorf("the zero GUID names nothing: give the real id")
+	}
+	return id, nil
+}
+
+// clip keeps a caller's text short enough to be repeated in an error.
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}
+
+// derive makes the id of the n-th thing of a kind that a command creates. The same command always
+// creates the same ids, so that deciding it again gives the same events.
+func (id CommandID) derive(kind string, n int) uuid.UUID {
+	return uuid.NewSHA1(id.UUID, fmt.Appendf(nil, "%s/%d", kind, n))
+}

@@ -1,0 +1,169 @@
+package domain
+
+import (
+	"fmt"
+	"time"
+)
+
+// ScopeType says to which subscriptions a discount applies (S14).
+type ScopeType string
+
+// Single applies to one subscription; Shared to all that the partner bought for the customer.
+const (
+	Single ScopeType = "Single"
+	Shared ScopeType = "Shared"
+)
+
+// Scope is where a reservation's discount applies. SubscriptionID is given for Single only.
+type Scope struct {
+	Type           ScopeType      `json:"type" enum:"Single,Shared"`
+	SubscriptionID SubscriptionID `json:"subscriptionId,omitzero" format:"uuid" doc:"For Single; the billing subscription when absent"`
+}
+
+func (s Scope) check(f *faults, field string) {
+	oneOf(f, field+".type", s.Type, Single, Shared)
+	if s.Type == Shared && !s.SubscriptionID.IsZero() {
+		f.note(field+".subscriptionId", "is not allowed with Shared, which reaches every subscription; leave it out")
+	}
+}
+
+// within gives the scope with its subscription filled in, and refuses one that is not the customer's.
+func (s Scope) within(d *decision, billing SubscriptionID) (Scope, error) {
+	if s.Type == Shared {
+		return s, nil
+	}
+	if s.SubscriptionID.IsZero() {
+		s.SubscriptionID = billing
+	}
+	_, err := d.subscriptionOf(s.SubscriptionID)
+	return s, err
+}
+
+// Bought is a reservation as an order creates it.
+type Bought struct {
+	OrderID        OrderID        `json:"orderId"`
+	ReservationID  ReservationID  `json:"reservationId"`
+	SubscriptionID SubscriptionID `json:"subscriptionId"` // billed
+	Offer
+	Family         string    `json:"family"`
+	Quantity       int64     `json:"quantity"`
+	Scope          Scope     `json:"scope"`
+	DisplayName    string    `json:"displayName"`
+	UnitPrice      Money     `json:"unitPrice,omitzero"`
+	Total          Money     `json:"total,omitzero"`          // quantity × unit price, for the whole term
+	WebDirectPrice Money     `json:"webDirectPrice,omitzero"` // of one unit
+	BilledTo       TenantID  `json:"billedTo"`                // always the partner (S8)
+	StartsAt       time.Time `json:"startsAt"`
+	ExpiresAt      time.Time `json:"expiresAt"`
+}
+
+// reservationState is why a reservation can no longer be changed; active has no reason.
+type reservationState uint8
+
+const (
+	stateActive reservationState = iota
+	stateReturned
+	stateExchanged
+	stateSplit
+	stateMerged
+)
+
+func (s reservationState) String() string {
+	return [...]string{"active", "returned", "exchanged", "split", "merged"}[s]
+}
+
+// reservation is what decisions need of one reservation, at most 250 bytes with its key.
+type reservation struct {
+	customer TenantID
+	order    OrderID
+	billing  SubscriptionID
+	scope    SubscriptionID // zero for Shared
+	offer    *offer
+	family   string
+	unit     int64 // price of one unit in minor units of the customer's currency; −1 when unknown
+	starts   int64 // Unix seconds
+	expires  int64
+	quantity int32
+	state    reservationState
+	renew    bool // automatic renewal is on
+	renewed  bool // its successor exists
+}
+
+func (r reservation) startsAt() time.Time  { return time.Unix(r.starts, 0).UTC() }
+func (r reservation) expiresAt() time.Time { return time.Unix(r.expires, 0).UTC() }
+
+// reserve adds what an order created to the state.
+func (t *tables) reserve(b Bought, f Fact) {
+	r := reservation{
+		customer: f.Customer,
+		order:    b.OrderID,
+		billing:  b.SubscriptionID,
+		offer:    t.intern(b.Offer),
+		family:   b.Family,
+		unit:     -1,
+		starts:   b.StartsAt.Unix(),
+		expires:  b.ExpiresAt.Unix(),
+		quantity: int32(b.Quantity),
+	}
+	if !b.UnitPrice.IsZero() {
+		r.unit = b.UnitPrice.minor
+	}
+	if b.Scope.Type == Single {
+		r.scope = b.Scope.SubscriptionID
+	}
+	t.orders.set(b.OrderID, struct{}{})
+	t.reservations.set(b.ReservationID, r)
+}
+
+// change alters a reservation that exists.
+func (t *tables) change(id ReservationID, alter func(*reservation)) {
+	r, known := t.reservations.get(id)
+	if !known {
+		panic(fmt.Sprintf("domain: an event changes reservation %s, which no event created", id))
+	}
+	alter(&r)
+	t.reservations.set(id, r)
+}
+
+// end takes units away from a reservation; without any left it is over.
+func (t *tables) end(id ReservationID, quantity int64, state reservationState) {
+	t.change(id, func(r *reservation) {
+		r.quantity -= int32(quantity)
+		if r.quantity == 0 {
+			r.state, r.renew = state, false
+		}
+	})
+}
+
+// reservationOf finds a reservation of the command's customer, in whatever state.
+func (d *decision) reservationOf(id ReservationID) (reservation, error) {
+	r, known := d.reservations.get(id)
+	if !known || r.customer != d.customer {
+		return reservation{}, unknown("reservation", id)
+	}
+	return r, nil
+}
+
+// activeReservation finds a reservation that still runs at the time of the decision.
+func (d *decision) activeReservation(id ReservationID) (reservation, error) {
+	r, err := d.reservationOf(id)
+	switch {
+	case err != nil:
+		return reservation{}, err
+	case r.state != stateActive:
+		return reservation{}, refuse(CodeReservationNotActive, "", "Reservation %s is %s and cannot be changed any more.", id, r.state)
+	case d.at.Unix() >= r.expires:
+		return reservation{}, refuse(CodeReservationNotActive, "", "Reservation %s expired on %s.", id, r.expiresAt().Format(time.DateOnly))
+	default:
+		return r, nil
+	}
+}
+
+// activeUnits finds an active reservation that holds at least a quantity.
+func (d *decision) activeUnits(id ReservationID, quantity int64) (reservation, error) {
+	r, err := d.activeReservation(id)
+	if err == nil && quantity > int64(r.quantity) {
+		err = refuse(CodeQuantityExceeded, "", "Reservation %s holds %d; %d cannot leave it.", id, r.quantity, quantity)
+	}
+	return r, err
+}
