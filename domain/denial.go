@@ -74,10 +74,12 @@ func (t *tables) forgetDenials() {
 	}
 }
 
-// recordDenial reports whether a refusal goes into the log.
+// recordDenial reports whether a refusal goes into the log. A tenant that is not registered has no book
+// to record it in.
 func (d *decision) recordDenial(refusal *Error) bool {
 	hour := hourOf(d.at)
-	return refusal.Code.audited() && !d.partner.IsZero() &&
+	_, registered := d.partners.get(d.partner)
+	return refusal.Code.audited() && registered &&
 		d.denialsIn(hour, denialKey{tenant: d.actor.Tenant}) < maxDenialsPerTenant &&
 		d.denialsIn(hour, denialKey{tenant: d.actor.Tenant, user: d.actor.User, app: d.actor.User.IsZero()}) < maxDenialsPerUser
 }

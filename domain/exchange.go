@@ -45,7 +45,7 @@ func (c ExchangeReservation) validate(f *faults) {
 		return
 	}
 	for i, w := range c.To {
-		w.check(f, field("to", i))
+		w.check(f, field("to", i)+".")
 	}
 }
 

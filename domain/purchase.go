@@ -215,5 +215,5 @@ func (d *decision) buy(w Wanted, order OrderID, n int, start time.Time) (Bought,
 	return b, nil
 }
 
-// field names a member of a list in an error: "to[2].".
-func field(list string, i int) string { return fmt.Sprintf("%s[%d].", list, i) }
+// field names a member of a list in an error: "to[2]".
+func field(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }

@@ -1,0 +1,170 @@
+package domain_test
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"permledger/domain"
+	"permledger/domain/domaintest"
+)
+
+// reference re-decides S7 from the facts alone: a second, plain reading of the rule, as slow as it likes.
+func reference(facts []domain.Fact, customer domain.TenantID, billing domain.SubscriptionID, user domain.UserID) bool {
+	permitted, active, owner := false, false, false
+	for _, f := range facts {
+		if f.Customer != customer {
+			continue
+		}
+		switch e := f.Event.(type) {
+		case domain.PurchasePermissionGranted:
+			permitted = permitted || e.Product == domain.AzureReservedInstances
+		case domain.PurchasePermissionRevoked:
+			permitted = permitted && e.Product != domain.AzureReservedInstances
+		case domain.SubscriptionRecorded:
+			active = active || e.SubscriptionID == billing
+		case domain.SubscriptionStatusChanged:
+			if e.SubscriptionID == billing {
+				active = e.Status == domain.Active
+			}
+		case domain.SubscriptionRoleAssigned:
+			owner = owner || e.SubscriptionID == billing && e.UserID == user && e.Role == domain.Owner
+		case domain.SubscriptionRoleRemoved:
+			if e.SubscriptionID == billing && e.UserID == user && e.Role == domain.Owner {
+				owner = false
+			}
+		default:
+		}
+	}
+	return permitted && active && owner
+}
+
+func TestEveryPurchaseIsAcceptedExactlyWhenTheReferenceSaysSo(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		b := domaintest.NewBook(t)
+		before := 0
+		domaintest.Play(rt, b, 60, func(s domaintest.Step, _ []domain.Event, err error) {
+			if before == 0 {
+				before = 2
+			}
+			prefix := b.Facts[:before]
+			before = len(b.Facts)
+			purchase, isPurchase := s.Command.(domain.PurchaseReservation)
+			if !isPurchase || s.Actor.Roles != domain.CustomerUser || s.Actor.Tenant != purchase.CustomerID {
+				return
+			}
+			allowed := reference(prefix, purchase.CustomerID, purchase.SubscriptionID, s.Actor.User)
+			var refusal *domain.Error
+			switch {
+			case err == nil:
+				require.True(t, allowed, "accepted, but the reference refuses")
+			default:
+				require.ErrorAs(t, err, &refusal)
+				s7 := refusal.Code == domain.CodePermissionOff || refusal.Code == domain.CodeBillingInactive || refusal.Code == domain.CodeOwnerMissing
+				require.Equal(t, !allowed, s7 || refusal.Code == domain.CodeTenantNotRegistered, "refused with %s", refusal.Code)
+			}
+		})
+	})
+}
+
+func TestTheReferenceRefusesAPurchaseAfterOff(t *testing.T) {
+	t.Parallel()
+	b := domaintest.Ready(t)
+	judge := func() bool {
+		return reference(b.Facts, domaintest.Customer, domaintest.Subscription, domaintest.Buyer.User)
+	}
+	require.True(t, judge())
+	b.Given(domaintest.Admin, domaintest.Revoke(domain.AzureReservedInstances))
+	require.False(t, judge())
+}
+
+func TestReplayingTheFactsGivesTheSameDecisions(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		b := domaintest.NewBook(t)
+		domaintest.Play(rt, b, 40, func(domaintest.Step, []domain.Event, error) {})
+		replayed := domaintest.NewBook(t)
+		for _, f := range b.Facts {
+			name, version, data, err := domain.EncodeEvent(f.Event)
+			require.NoError(t, err)
+			f.Event, err = domain.DecodeEvent(name, version, data)
+			require.NoError(t, err)
+			replayed.Evolve(f)
+		}
+		replayed.Commit(uint64(len(b.Facts)))
+		for _, c := range everyCommandFor(domaintest.Customer) {
+			request, err := domain.NewRequest(domain.CommandID{UUID: uuid.Max}, domaintest.Admin, c)
+			require.NoError(t, err)
+			facts, refusal := b.Decide(request, 1, b.Now)
+			again, sameRefusal := replayed.Decide(request, 1, b.Now)
+			require.Equal(t, facts, again)
+			require.Equal(t, refusal, sameRefusal)
+		}
+	})
+}
+
+func TestADiscardedGroupLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	b := domaintest.Ready(t)
+	head := b.Head()
+	request, err := domain.NewRequest(domain.CommandID{UUID: uuid.Max}, domaintest.Admin, domaintest.Revoke(domain.AzureReservedInstances))
+	require.NoError(t, err)
+	facts, err := b.Decide(request, head+1, b.Now)
+	require.NoError(t, err)
+	require.Len(t, facts, 1)
+	b.Evolve(facts[0])
+	require.True(t, verdict(t, b, domain.AzureReservedInstances).Allowed, "readers see what is stored, not what is pending")
+	again, err := b.Decide(request, head+2, b.Now)
+	require.NoError(t, err)
+	require.Empty(t, again, "the next command of the group sees it")
+	b.Discard()
+	again, err = b.Decide(request, head+1, b.Now)
+	require.NoError(t, err)
+	require.Equal(t, facts, again)
+	require.Equal(t, head, b.Head())
+}
+
+func TestQuantitiesAreNeitherMadeNorLost(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		b := domaintest.NewBook(t)
+		held := make(map[domain.ReservationID]int64)
+		domaintest.Play(rt, b, 60, func(_ domaintest.Step, events []domain.Event, _ error) {
+			for _, e := range events {
+				switch e := e.(type) {
+				case domain.CustomerPurchasedReservation:
+					held[e.ReservationID] = e.Quantity
+				case domain.PartnerPurchasedReservation:
+					held[e.ReservationID] = e.Quantity
+				case domain.ReservationExchanged:
+					held[e.ReservationID] -= e.Quantity
+					for _, to := range e.To {
+						held[to.ReservationID] = to.Quantity
+					}
+				case domain.ReservationReturned:
+					held[e.ReservationID] -= e.Quantity
+				case domain.ReservationSplit:
+					require.Equal(t, held[e.ReservationID], e.Into[0].Quantity+e.Into[1].Quantity)
+					held[e.ReservationID] = 0
+					for _, p := range e.Into {
+						held[p.ReservationID] = p.Quantity
+					}
+				case domain.ReservationsMerged:
+					for _, id := range e.ReservationIDs {
+						e.Into.Quantity -= held[id]
+						held[e.Into.ReservationID] += held[id]
+						held[id] = 0
+					}
+					require.Zero(t, e.Into.Quantity)
+				default:
+				}
+			}
+			for id, n := range held {
+				require.GreaterOrEqual(t, n, int64(0), "reservation %s", id)
+			}
+		})
+	})
+}
