@@ -1,0 +1,47 @@
+# Everything is pure Go; the targets need Go, make, git and a module proxy. `make` alone lists them.
+
+GO          ?= go
+TOOLS       := $(CURDIR)/.tools
+LINT        := $(TOOLS)/golangci-lint
+LINTVERSION := v2.15.0
+DATA        ?= permledger-data
+
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run build test lint docs fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## a ledger with a day's worth of data, tokens to try and a first command to paste
+	@bin/permledger demo
+
+run: build ## an empty ledger in $(DATA) on the embedded server
+	@bin/permledger serve --data $(DATA)
+
+build: ## bin/permledger, one static binary
+	@$(GO) build -trimpath -ldflags='-s -w' -o bin/permledger ./cmd/permledger
+
+test: ## vet and every test; with the race detector where a C compiler is there
+	@$(GO) vet ./...
+	@if command -v $${CC:-cc} >/dev/null; then CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...; \
+	else echo 'no C compiler: the tests run without the race detector'; $(GO) test -timeout 30m ./...; fi
+
+lint: $(LINT) ## golangci-lint; builds it into .tools the first time, which takes minutes
+	@$(LINT) run ./...
+
+$(LINT):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTVERSION)
+
+docs: build ## write the generated pages of the manual again
+	@$(GO) generate ./cmd/permledger/docs/...
+
+fuzz: ## a minute for every fuzz test
+	@$(GO) list ./... | while read package; do \
+		$(GO) test -list '^Fuzz' $$package | grep '^Fuzz' | while read name; do \
+			$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime 60s $$package || exit 1; done || exit 1; done
+
+clean: ## remove what was built
+	@rm -rf bin
