@@ -25,6 +25,7 @@ type tables struct {
 	prices        table[priceKey, price]
 	orders        table[OrderID, struct{}]
 	reservations  table[ReservationID, reservation]
+	renewals      table[ReservationID, int64] // expiry, in Unix seconds, of those that renew automatically
 	cancelled     table[TenantID, []cancellation]
 	denials       table[denialKey, denialCount]
 	offers        map[offer]*offer // interned; the decider's own
@@ -43,6 +44,7 @@ func NewBook(policies ...Policy) *Book {
 		prices:        newTable[priceKey, price](),
 		orders:        newTable[OrderID, struct{}](),
 		reservations:  newTable[ReservationID, reservation](),
+		renewals:      newTable[ReservationID, int64](),
 		cancelled:     newTable[TenantID, []cancellation](),
 		denials:       newTable[denialKey, denialCount](),
 		offers:        make(map[offer]*offer),
@@ -112,6 +114,7 @@ func (b *Book) Commit(head uint64) {
 	b.prices.merge()
 	b.orders.merge()
 	b.reservations.merge()
+	b.renewals.merge()
 	b.cancelled.merge()
 	b.forgetDenials()
 	b.denials.merge()
@@ -127,6 +130,7 @@ func (b *Book) Discard() {
 	b.prices.discard()
 	b.orders.discard()
 	b.reservations.discard()
+	b.renewals.discard()
 	b.cancelled.discard()
 	b.denials.discard()
 }
@@ -143,6 +147,7 @@ func (b *Book) read(ask func(t *tables)) uint64 {
 		roles:         b.roles.settled(),
 		prices:        b.prices.settled(),
 		reservations:  b.reservations.settled(),
+		renewals:      b.renewals.settled(),
 	})
 	return b.head
 }

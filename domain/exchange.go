@@ -84,7 +84,7 @@ func (c ExchangeReservation) decide(d *decision) ([]Event, error) {
 
 // exchangeFor buys what an exchange asks for and sums its lifetime commitment.
 func (d *decision) exchangeFor(to []Wanted, family string, currency Currency) ([]Bought, Money, error) {
-	order := OrderID{d.id.derive("order", 0)}
+	order := d.id.Order()
 	bought := make([]Bought, len(to))
 	total := Money{currency: currency}
 	for i, w := range to {

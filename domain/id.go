@@ -103,8 +103,11 @@ func clip(s string) string {
 	return s
 }
 
-// derive makes the id of the n-th thing of a kind that a command creates. The same command always
-// creates the same ids, so that deciding it again gives the same events.
-func (id CommandID) derive(kind string, n int) uuid.UUID {
-	return uuid.NewSHA1(id.UUID, fmt.Appendf(nil, "%s/%d", kind, n))
+// Order is the id of the order that a command creates. The same command always creates the same ids, so
+// that deciding it again gives the same events.
+func (id CommandID) Order() OrderID { return OrderID{uuid.NewSHA1(id.UUID, []byte("order/0"))} }
+
+// Reservation is the id of the n-th reservation, from 0, that a command creates.
+func (id CommandID) Reservation(n int) ReservationID {
+	return ReservationID{uuid.NewSHA1(id.UUID, fmt.Appendf(nil, "reservation/%d", n))}
 }

@@ -167,7 +167,7 @@ func (d *decision) priceNotSet(o Offer) error {
 // order makes the one reservation of a purchase, under the given order id or one made from the command id.
 func (d *decision) order(w Wanted, id OrderID, start time.Time) (Bought, error) {
 	if id.IsZero() {
-		id = OrderID{d.id.derive("order", 0)}
+		id = d.id.Order()
 	}
 	if _, taken := d.orders.get(id); taken {
 		return Bought{}, refuse(CodeOrderExists, "", "Order %s exists already. Leave orderId out or give a new one.", id)
@@ -185,7 +185,7 @@ func (d *decision) buy(w Wanted, order OrderID, n int, start time.Time) (Bought,
 	start = start.Truncate(time.Second)
 	b := Bought{
 		OrderID:        order,
-		ReservationID:  ReservationID{d.id.derive("reservation", n)},
+		ReservationID:  d.id.Reservation(n),
 		SubscriptionID: w.SubscriptionID,
 		Offer:          w.Offer,
 		Family:         familyOf(w.SKU),

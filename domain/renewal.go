@@ -1,6 +1,10 @@
 package domain
 
-import "time"
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // ReservationRenewed says either that automatic renewal was switched (Enabled) or that the reservation
 // got a successor which starts when it ends (Successor).
@@ -49,6 +53,34 @@ func (e ReservationRenewed) evolve(t *tables, f Fact) {
 	}
 }
 
+// DueRenewal is a reservation that ended with automatic renewal on and has no successor yet.
+type DueRenewal struct {
+	Partner     TenantID
+	Customer    TenantID
+	Reservation ReservationID
+}
+
+// CommandID is the id under which the renewal is sent, by whichever node comes first.
+func (r DueRenewal) CommandID() CommandID {
+	return CommandID{uuid.NewSHA1(r.Reservation.UUID, []byte("renewal"))}
+}
+
+// DueRenewals lists the reservations to renew at a moment, in no order.
+func (b *Book) DueRenewals(at time.Time) []DueRenewal {
+	var due []DueRenewal
+	b.read(func(t *tables) {
+		for id, expires := range t.renewals.current {
+			if expires > at.Unix() {
+				continue
+			}
+			r, _ := t.reservations.get(id)
+			c, _ := t.customers.get(r.customer)
+			due = append(due, DueRenewal{Partner: c.partner, Customer: r.customer, Reservation: id})
+		}
+	})
+	return due
+}
+
 func (c RenewReservation) decide(d *decision) ([]Event, error) {
 	r, err := d.reservationOf(c.ReservationID)
 	switch {
@@ -80,7 +112,7 @@ func (c RenewReservation) renewNow(d *decision, r reservation) ([]Event, error) 
 	if start.Before(d.at) {
 		start = d.at
 	}
-	successor, err := d.buy(Wanted{SubscriptionID: r.billing, Offer: r.offer.Offer, Quantity: int64(r.quantity), Scope: r.scopeNow()}, OrderID{d.id.derive("order", 0)}, 0, start)
+	successor, err := d.buy(Wanted{SubscriptionID: r.billing, Offer: r.offer.Offer, Quantity: int64(r.quantity), Scope: r.scopeNow()}, d.id.Order(), 0, start)
 	if err != nil {
 		return nil, err
 	}

@@ -121,8 +121,15 @@ func (t *tables) change(id ReservationID, alter func(*reservation)) {
 	if !known {
 		panic(fmt.Sprintf("domain: an event changes reservation %s, which no event created", id))
 	}
+	before := r.renew
 	alter(&r)
 	t.reservations.set(id, r)
+	switch {
+	case r.renew && !before:
+		t.renewals.set(id, r.expires)
+	case before && !r.renew:
+		t.renewals.remove(id)
+	}
 }
 
 // end takes units away from a reservation; without any left it is over.

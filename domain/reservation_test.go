@@ -189,6 +189,25 @@ func TestRenewalIsOffByDefaultAndMakesANewReservationAtExpiry(t *testing.T) {
 	b.Refused(domaintest.Admin, now, domain.CodeAlreadyRenewed, "")
 }
 
+func TestARenewalIsDueOnceTheReservationHasEnded(t *testing.T) {
+	t.Parallel()
+	b := domaintest.Ready(t)
+	on, off := true, false
+	first, second, third := b.Bought(domaintest.Offer, 1), b.Bought(domaintest.Offer, 1), b.Bought(domaintest.Offer, 2)
+	for _, bought := range []domain.Bought{first, second, third} {
+		b.Given(domaintest.Admin, domain.RenewReservation{CustomerID: domaintest.Customer, ReservationID: bought.ReservationID, Enabled: &on})
+	}
+	b.Given(domaintest.Admin,
+		domain.RenewReservation{CustomerID: domaintest.Customer, ReservationID: second.ReservationID, Enabled: &off},
+		domain.SplitReservation{CustomerID: domaintest.Customer, ReservationID: third.ReservationID, Quantities: []int64{1, 1}},
+	)
+	require.Empty(t, b.DueRenewals(first.ExpiresAt.Add(-time.Second)))
+	require.Equal(t, []domain.DueRenewal{{Partner: domaintest.Partner, Customer: domaintest.Customer, Reservation: first.ReservationID}}, b.DueRenewals(first.ExpiresAt))
+	b.Now = first.ExpiresAt
+	b.Given(domaintest.Admin, domain.RenewReservation{CustomerID: domaintest.Customer, ReservationID: first.ReservationID})
+	require.Empty(t, b.DueRenewals(first.ExpiresAt))
+}
+
 func TestAnExpiredReservationIsRenewedFromNowOn(t *testing.T) {
 	t.Parallel()
 	b := domaintest.Ready(t)
