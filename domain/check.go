@@ -26,6 +26,15 @@ func (t *tables) againstPurchase(p Product, id TenantID, billing SubscriptionID,
 	return reasons
 }
 
+// refusalFor is the refusal that a list of reasons amounts to.
+func refusalFor(reasons []Reason) *Error {
+	refusal := &Error{Code: reasons[0].Code, Rule: reasons[0].Rule, Detail: reasons[0].Detail}
+	if len(reasons) > 1 {
+		refusal.Also = reasons[1:]
+	}
+	return refusal
+}
+
 // Verdict answers "may this customer's user buy now?".
 type Verdict struct {
 	Allowed  bool

@@ -43,13 +43,23 @@ type permit struct {
 // Commands lists one value of every command, in the order of the manual.
 func Commands() []Command {
 	return []Command{
-		RegisterPartner{}, RegisterCustomer{},
-		RecordSubscription{}, ChangeSubscriptionStatus{}, AssignSubscriptionRole{}, RemoveSubscriptionRole{},
+		RegisterPartner{},
+		RegisterCustomer{},
+		RecordSubscription{},
+		ChangeSubscriptionStatus{},
+		AssignSubscriptionRole{},
+		RemoveSubscriptionRole{},
 		SetReservationPrice{},
-		GrantPurchasePermission{}, RevokePurchasePermission{},
-		PurchaseReservation{}, ReportCustomerPurchase{},
-		ExchangeReservation{}, ReturnReservation{}, RenewReservation{}, ChangeReservationScope{},
-		SplitReservation{}, MergeReservations{},
+		GrantPurchasePermission{},
+		RevokePurchasePermission{},
+		PurchaseReservation{},
+		ReportCustomerPurchase{},
+		ExchangeReservation{},
+		ReturnReservation{},
+		RenewReservation{},
+		ChangeReservationScope{},
+		SplitReservation{},
+		MergeReservations{},
 	}
 }
 

@@ -7,6 +7,7 @@
 package domain
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -90,7 +91,7 @@ func parseGUID(s string) (uuid.UUID, error) {
 		return uuid.Nil, fmt.Errorf("%q is not a GUID: write 36 characters such as 0431a72c-7d8a-4393-b25e-ef63f5efb415", clip(s))
 	}
 	if id == uuid.Nil {
-		return uuid.Nil, fmt.Errorf("the zero GUID names nothing: give the real id")
+		return uuid.Nil, errors.New("the zero GUID names nothing: give the real id")
 	}
 	return id, nil
 }

@@ -111,7 +111,7 @@ func (e PartnerPurchasedReservation) evolve(t *tables, f Fact) { t.reserve(e.Bou
 func (c PurchaseReservation) decide(d *decision) ([]Event, error) {
 	if d.byCustomer {
 		if reasons := d.againstPurchase(AzureReservedInstances, d.customer, c.SubscriptionID, d.actor.User); len(reasons) > 0 {
-			return nil, &Error{Code: reasons[0].Code, Rule: reasons[0].Rule, Detail: reasons[0].Detail, Also: reasons[1:]}
+			return nil, refusalFor(reasons)
 		}
 	} else if err := d.billable(c.SubscriptionID); err != nil {
 		return nil, err

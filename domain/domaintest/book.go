@@ -3,7 +3,6 @@
 package domaintest
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -118,7 +117,7 @@ func (b *Book) Refused(actor domain.Actor, command domain.Command, code domain.C
 	before := len(b.Facts)
 	_, err := b.Send(actor, command)
 	var refusal *domain.Error
-	require.True(b.t, errors.As(err, &refusal), "want a refusal, got %v", err)
+	require.ErrorAs(b.t, err, &refusal)
 	require.Equal(b.t, code, refusal.Code, refusal.Detail)
 	require.Equal(b.t, rule, refusal.Rule, refusal.Detail)
 	require.NotEmpty(b.t, refusal.Detail)
