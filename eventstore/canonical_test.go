@@ -1,0 +1,37 @@
+package eventstore
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+const someRecord = `{"v":1,"ledger":"11111111-2222-4333-8444-555555555555","first":1041,"time":"2026-11-22T10:00:00.123456789Z","prev":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","commands":[{"id":"0192d3a4-0000-7000-8000-000000000001","name":"Grant","digest":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","actor":{"tenant":"p","objectId":"o","upn":"ann","roles":["AdminAgent","x"],"app":"web"},"reason":"\"twice\" é","correlationId":"c","events":[{"type":"T","v":1,"partner":"p","customer":"k","data":{"n":[1,"}\\\"",null]}},{"type":"U","v":2,"partner":"p","data":12}]},{"id":"0192d3a4-0000-7000-8000-000000000002","name":"X","digest":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","actor":{"tenant":"p","roles":[]},"events":[]}]}`
+
+// TestTheFastDecoderAgreesWithEncodingJSON changes a record in small ways and
+// demands that whatever the fast decoder accepts is what encoding/json reads.
+func TestTheFastDecoderAgreesWithEncodingJSON(t *testing.T) {
+	t.Parallel()
+	_, ok := decodeCanonical([]byte(someRecord))
+	require.True(t, ok, "the fast decoder takes what AppendRecord writes")
+	pieces := rapid.SampledFrom([]string{
+		``, ` `, `"`, `\`, `\"`, `\u0041`, `\ud800`, `,`, `:`, `{`, `}`, `[`, `]`, `{}`, `[]`, `0`, `-`, `1`, `1e3`, `.`,
+		`null`, `true`, `"x"`, "\xff", "\x00", "\n", `"v":1,`, `"reason":"",`, `,"upn":""`, `é`,
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		b := []byte(someRecord)
+		for range rapid.IntRange(1, 3).Draw(t, "changes") {
+			at := rapid.IntRange(0, len(b)).Draw(t, "at")
+			end := min(len(b), at+rapid.IntRange(0, 6).Draw(t, "cut"))
+			b = append(append(append([]byte{}, b[:at]...), pieces.Draw(t, "piece")...), b[end:]...)
+		}
+		fast, ok := decodeCanonical(b)
+		if !ok {
+			return
+		}
+		slow, err := decodeAny(b)
+		require.NoError(t, err, "%s", b)
+		require.Equal(t, slow, fast, "%s", b)
+	})
+}

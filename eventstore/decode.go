@@ -1,0 +1,64 @@
+package eventstore
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// DecodeRecord decodes the stored bytes of a record. It refuses a version it
+// does not know, unknown members, anything after the record and line ends, but
+// checks nothing that needs the record before it.
+func DecodeRecord(b []byte) (Record, error) {
+	if bytes.ContainsAny(b, "\r\n") {
+		return Record{}, errors.New("decode record: it is more than one line")
+	}
+	r, ok := decodeCanonical(b)
+	if !ok {
+		var err error
+		if r, err = decodeAny(b); err != nil {
+			return Record{}, err
+		}
+	}
+	switch {
+	case r.Version != RecordVersion:
+		return Record{}, unknownVersion(r.Version)
+	case r.First == 0:
+		return Record{}, errors.New("decode record: positions start at 1")
+	case r.Commands == nil:
+		return Record{}, errors.New("decode record: it has no list of commands")
+	}
+	return r, nil
+}
+
+// decodeAny decodes a record in whatever form JSON allows.
+func decodeAny(b []byte) (Record, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	var r Record
+	if err := d.Decode(&r); err != nil {
+		// Only the version tells "written by a newer release" from damage.
+		if v, ok := recordVersion(b); ok && v != RecordVersion {
+			return Record{}, unknownVersion(v)
+		}
+		return Record{}, fmt.Errorf("decode record: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Record{}, errors.New("decode record: something follows the record")
+	}
+	return r, nil
+}
+
+func recordVersion(b []byte) (int, bool) {
+	var v struct {
+		Version int `json:"v"`
+	}
+	err := json.Unmarshal(b, &v)
+	return v.Version, err == nil
+}
+
+func unknownVersion(v int) error {
+	return fmt.Errorf("decode record: version %d is not known to this release, which writes version %d", v, RecordVersion)
+}

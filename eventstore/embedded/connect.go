@@ -1,0 +1,153 @@
+package embedded
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// MinVersion is the oldest server this program works with.
+const MinVersion = "2.15.2"
+
+// ErrNotSynced says that an external server is not known to sync every write
+// before it acknowledges it, so an acknowledged record could be lost when it
+// loses power.
+var ErrNotSynced = errors.New("the NATS server is not known to sync every write (sync_interval: always)")
+
+// ConnectOptions say what to demand of an external server.
+type ConnectOptions struct {
+	// SyncAlways is the operator's word that every server of the cluster runs
+	// with "sync_interval: always". A client can see that setting only with
+	// access to the system account, so this word is needed in general.
+	SyncAlways bool
+	// AllowUnsynced accepts a server that does not sync every write, or does
+	// not say. It must be shown to whoever looks at the health of the node.
+	AllowUnsynced bool
+	// NATS are further options of the connection: credentials, TLS, name.
+	NATS []nats.Option
+}
+
+// Sync says how it is known that the server syncs every write.
+type Sync string
+
+// The answers to whether a server syncs every write.
+const (
+	SyncSeen     Sync = "seen"     // the server said so
+	SyncAsserted Sync = "asserted" // the operator said so
+	SyncOff      Sync = "off"      // the server said no
+	SyncUnknown  Sync = "unknown"  // nobody said
+)
+
+// External is a connection to an external server.
+type External struct {
+	conn *nats.Conn
+	js   jetstream.JetStream
+	sync Sync
+}
+
+// Connect connects to an external server, and refuses one that is too old or
+// not known to sync every write. The connection reconnects for ever but never
+// buffers what is published meanwhile: a record is sent now or not at all.
+func Connect(ctx context.Context, url string, opts ConnectOptions) (*External, error) {
+	all := append([]nats.Option{
+		nats.Name("permledger"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectBufSize(-1),
+	}, opts.NATS...)
+	conn, err := nats.Connect(url, all...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	e := &External{conn: conn}
+	if err := e.check(ctx, opts); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	return e, nil
+}
+
+func (e *External) check(ctx context.Context, opts ConnectOptions) error {
+	if version := e.conn.ConnectedServerVersion(); !atLeast(version, MinVersion) {
+		return fmt.Errorf("the server has version %s, at least %s is needed", version, MinVersion)
+	}
+	e.sync = seeSync(ctx, e.conn)
+	if e.sync == SyncUnknown && opts.SyncAlways {
+		e.sync = SyncAsserted
+	}
+	if !e.Synced() && !opts.AllowUnsynced {
+		return ErrNotSynced
+	}
+	var err error
+	e.js, err = jetstream.New(e.conn)
+	return err
+}
+
+// seeSync asks the server for its setting, which answers only to the system
+// account.
+func seeSync(ctx context.Context, conn *nats.Conn) Sync {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	m, err := conn.RequestWithContext(ctx, "$SYS.REQ.SERVER."+conn.ConnectedServerId()+".JSZ", []byte(`{"config":true}`))
+	if err != nil {
+		return SyncUnknown
+	}
+	var answer struct {
+		Data *struct {
+			Config *struct {
+				SyncAlways bool `json:"sync_always"`
+			} `json:"config"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(m.Data, &answer) != nil || answer.Data == nil || answer.Data.Config == nil {
+		return SyncUnknown
+	}
+	if answer.Data.Config.SyncAlways {
+		return SyncSeen
+	}
+	return SyncOff
+}
+
+// Conn returns the connection. It is closed by Close.
+func (e *External) Conn() *nats.Conn { return e.conn }
+
+// JetStream returns the JetStream API over Conn.
+func (e *External) JetStream() jetstream.JetStream { return e.js }
+
+// Sync returns how it is known that the server syncs every write.
+func (e *External) Sync() Sync { return e.sync }
+
+// Synced reports whether the server is known to sync every write.
+func (e *External) Synced() bool { return e.sync == SyncSeen || e.sync == SyncAsserted }
+
+// Close closes the connection.
+func (e *External) Close() error {
+	e.conn.Close()
+	return nil
+}
+
+// atLeast compares versions such as 2.15.2 or 2.16.0-beta.1 by their numbers.
+func atLeast(version, oldest string) bool {
+	have, want := numbers(version), numbers(oldest)
+	for i := range want {
+		if have[i] != want[i] {
+			return have[i] > want[i]
+		}
+	}
+	return true
+}
+
+func numbers(version string) (n [3]int) {
+	version, _, _ = strings.Cut(strings.TrimPrefix(version, "v"), "-")
+	for i, part := range strings.SplitN(version, ".", 3) {
+		n[i], _ = strconv.Atoi(part)
+	}
+	return n
+}

@@ -1,0 +1,83 @@
+package eventstore
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The errors of this package. Compare with errors.Is; the text is for people
+// and may change.
+var (
+	// ErrConflict says that another writer stored a record first, so the
+	// expected head is no longer the head. Nothing was written. The Writer
+	// resolves conflicts itself; only callers of Log.Append see it.
+	ErrConflict = errors.New("another writer appended first: read what it stored, decide again, then retry")
+
+	// ErrOutcomeUnknown says that an append was sent and nobody answered in
+	// time: it may or may not be stored. Sending the same command id again
+	// later gives the recorded outcome or decides the command once.
+	ErrOutcomeUnknown = errors.New("the outcome is unknown: send the same command id again to learn it")
+
+	// ErrIntegrity says that the ledger is not what was written: something is
+	// missing, changed, foreign or unreadable. Every IntegrityError matches it.
+	ErrIntegrity = errors.New("the ledger failed its integrity check: do not write, verify it and restore it from a copy")
+
+	// ErrNotFound says that there is no such record or command.
+	ErrNotFound = errors.New("not found in the ledger")
+
+	// ErrBusy says that the writer's queue is full. Nothing was written.
+	ErrBusy = errors.New("the writer is busy: nothing was written, try again later")
+
+	// ErrUnavailable says that the log cannot be reached, or that the writer
+	// is not started, is closed, or is still resolving an earlier append.
+	// Nothing was written.
+	ErrUnavailable = errors.New("the ledger cannot be written now: nothing was written, try again later")
+
+	// ErrNotWritten says that the submitter gave up before its command was
+	// taken into a group. Nothing was written and nothing will be.
+	ErrNotWritten = errors.New("gave up waiting: nothing was written")
+
+	// ErrCommandIDReused says that the command id is recorded with other
+	// content. Nothing was written; a new command needs a new id.
+	ErrCommandIDReused = errors.New("the command id was used before with other content: use a new id")
+
+	// ErrTooLarge says that a command, or a record, exceeds a limit of
+	// limits.go. Nothing was written.
+	ErrTooLarge = errors.New("too large: nothing was written, send less")
+
+	// ErrInvalid says that a submission or a record is malformed. Nothing was
+	// written.
+	ErrInvalid = errors.New("invalid: nothing was written")
+
+	// ErrNotEmpty says that an import was refused because the ledger already
+	// holds records.
+	ErrNotEmpty = errors.New("the ledger is not empty: import into a new data directory")
+
+	// ErrImportUnfinished says that an import into this ledger was started
+	// and did not end. Importing the same file again continues it; otherwise
+	// remove the data directory and start over.
+	ErrImportUnfinished = errors.New("an import into this ledger did not finish: import the same file again")
+)
+
+// IntegrityError says where the ledger is not what was written, and why.
+type IntegrityError struct {
+	// Position is the position of the first event that can not be trusted:
+	// one more than the last position known to be good.
+	Position uint64
+	// Sequence is the sequence of the record at fault, 0 when it is the
+	// ledger as a whole (identity, stream).
+	Sequence uint64
+	// Reason says in a sentence what was found.
+	Reason string
+}
+
+// Error gives the place and the reason.
+func (e *IntegrityError) Error() string {
+	if e.Sequence == 0 {
+		return "integrity failure: " + e.Reason
+	}
+	return fmt.Sprintf("integrity failure at record %d, position %d: %s", e.Sequence, e.Position, e.Reason)
+}
+
+// Is reports that every IntegrityError is an ErrIntegrity.
+func (e *IntegrityError) Is(target error) bool { return target == ErrIntegrity }

@@ -1,0 +1,126 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// raw is a record as it came from the server, not yet checked.
+type raw struct {
+	sequence uint64
+	data     []byte
+}
+
+// A fetcher reads runs of records in batches: one request, many answers. It
+// keeps one subscription for its life and is used by one goroutine.
+type fetcher struct {
+	log   *Log
+	inbox string
+	sub   *nats.Subscription
+	batch uint64
+}
+
+func (l *Log) newFetcher() (*fetcher, error) {
+	inbox := l.js.Conn().NewInbox()
+	sub, err := l.js.Conn().SubscribeSync(inbox + ".*")
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", unavailable(err))
+	}
+	// Answers are bounded by what is asked for, not by the client's default.
+	_ = sub.SetPendingLimits(-1, -1)
+	return &fetcher{log: l, inbox: inbox, sub: sub}, nil
+}
+
+func (f *fetcher) close() { _ = f.sub.Unsubscribe() }
+
+// fetch returns the next records from first on, at least one and none beyond
+// last, which is known to be stored. A record the batch does not deliver is
+// asked for by itself, so the answer for it is definite: an *IntegrityError
+// when it is missing or unreadable, ErrUnavailable when nobody could be asked.
+func (f *fetcher) fetch(ctx context.Context, first, last uint64) ([]raw, error) {
+	got, err := f.request(ctx, first, last)
+	if len(got) > 0 || ctx.Err() != nil {
+		return got, ctx.Err()
+	}
+	if errors.Is(err, nats.ErrBadSubscription) || errors.Is(err, nats.ErrConnectionClosed) {
+		return nil, fmt.Errorf("read the ledger: %w", unavailable(err))
+	}
+	data, err := f.log.message(ctx, first)
+	if err != nil {
+		return nil, err
+	}
+	return []raw{{first, data}}, nil
+}
+
+// request asks whichever replica answers for one batch, and returns the part of
+// the answer that has no gap. A replica may lag behind and return less.
+func (f *fetcher) request(ctx context.Context, first, last uint64) ([]raw, error) {
+	f.batch++
+	reply := f.inbox + "." + strconv.FormatUint(f.batch, 10)
+	want := min(last-first+1, batchRecords)
+	ask := fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, first, want, batchBytes)
+	if err := f.log.js.Conn().PublishRequest(f.log.prefix+"DIRECT.GET."+f.log.opts.Stream, reply, ask); err != nil {
+		return nil, err
+	}
+	got := make([]raw, 0, min(want, 64))
+	for uint64(len(got)) < want {
+		m, err := f.next(ctx)
+		if err != nil {
+			return got, err
+		}
+		if m.Subject != reply {
+			continue // a late answer to a batch that was given up
+		}
+		// A status says that the batch ended, or that nobody had it.
+		sequence, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+		if err != nil || sequence != first+uint64(len(got)) {
+			return got, err
+		}
+		got = append(got, raw{sequence, m.Data})
+	}
+	return got, nil
+}
+
+// next waits for one answer. The wait is bounded, because a server that can
+// not read a record may end a batch without a word.
+func (f *fetcher) next(ctx context.Context) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.log.opts.Timeout)
+	defer cancel()
+	return f.sub.NextMsgWithContext(ctx)
+}
+
+// decoders is how many goroutines decode a large batch. Decoding costs most of
+// the time of a replay, and records can be decoded in any order.
+const decoders = 4
+
+// decode hashes and decodes a batch. What can not be decoded has an error; the
+// chain is checked by the caller, in order.
+func decode(batch []raw) ([]Stored, []error) {
+	stored, errs := make([]Stored, len(batch)), make([]error, len(batch))
+	one := func(i int) {
+		stored[i] = Stored{Sequence: batch[i].sequence, Hash: HashOf(batch[i].data), Bytes: batch[i].data}
+		stored[i].Record, errs[i] = DecodeRecord(batch[i].data)
+	}
+	if len(batch) < 2*decoders {
+		for i := range batch {
+			one(i)
+		}
+		return stored, errs
+	}
+	var wg sync.WaitGroup
+	for d := range decoders {
+		wg.Go(func() {
+			for i := d; i < len(batch); i += decoders {
+				one(i)
+			}
+		})
+	}
+	wg.Wait()
+	return stored, errs
+}

@@ -1,0 +1,64 @@
+package eventstore
+
+import "time"
+
+// The limits of this package. Whoever exceeds one gets an error that says so;
+// nothing is cut silently.
+const (
+	// DefaultQueue is how many submissions wait for their group at most. When
+	// the queue is full, Submit answers ErrBusy at once.
+	DefaultQueue = 8192
+
+	// DefaultGroup is how many submissions one group takes at most.
+	DefaultGroup = 4096
+
+	// MaxRecordBytes bounds the stored bytes of one record. The connection's
+	// largest payload, less room for headers, bounds it as well.
+	MaxRecordBytes = 4 << 20
+
+	// headerRoom is what the headers of a message may need of the payload.
+	headerRoom = 4 << 10
+
+	// MaxEvents is how many events one command may lead to at most.
+	MaxEvents = 10_000
+
+	// MaxName bounds the name of a command, in bytes.
+	MaxName = 200
+
+	// MaxReason bounds the reason given for a command, in bytes.
+	MaxReason = 2000
+
+	// MaxCorrelationID bounds the correlation id of a command, in bytes.
+	MaxCorrelationID = 200
+
+	// maxConflicts is how often a group is decided again because another
+	// writer was faster, before it is answered with ErrConflict.
+	maxConflicts = 1000
+
+	// DefaultAppendTimeout is how long a group waits for its record to be
+	// stored. After it the outcome is unknown.
+	DefaultAppendTimeout = 10 * time.Second
+
+	// DefaultTimeout is how long one request to the server may take.
+	DefaultTimeout = 5 * time.Second
+
+	// pollInterval is how often the head of the stream is compared with what
+	// is known of it, so that a lost tail or a lost notice is found.
+	pollInterval = 5 * time.Second
+
+	// batchRecords and batchBytes bound one batched read. A batch ends with
+	// the record that reaches the bytes, so it may exceed them by one record.
+	batchRecords = 1024
+	batchBytes   = 1 << 20
+
+	// confirmations is how often a missing record of a shared stream is looked
+	// for again, confirmWait apart, before it is called missing: right after a
+	// change of leader a server may not have caught up yet.
+	confirmations = 8
+	confirmWait   = 250 * time.Millisecond
+
+	// lagConfirmations is how often a shared stream that ends too early is
+	// looked at again: a leader that was cut off from the others answers like
+	// that for some seconds, until it steps down.
+	lagConfirmations = 60
+)

@@ -1,0 +1,364 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Options say where a ledger lives.
+type Options struct {
+	// Stream is the name of the JetStream stream, Subject the one subject of
+	// its records. Nobody else may publish there.
+	Stream, Subject string
+	// Dir is the node's own directory. The identity of the ledger and the head
+	// mark are kept in it; it is created with mode 0700. One process at a time
+	// may use it.
+	Dir string
+	// Shared says that the server is not this process's own: other nodes may
+	// append to the same ledger. A directory without an identity then adopts
+	// the ledger it finds, new records of others are watched for, and a
+	// refusal is answered only after the head has been asked for. With false,
+	// a stream found without an identity file is an integrity failure.
+	Shared bool
+	// Replicas is the number of replicas of a new stream, 1 when zero.
+	Replicas int
+	// Timeout is how long one request to the server may take, DefaultTimeout
+	// when zero. Every read ends within a small multiple of it.
+	Timeout time.Duration
+	// AppendTimeout is how long Append tries to have a record stored,
+	// DefaultAppendTimeout when zero.
+	AppendTimeout time.Duration
+	// Logger gets what an operator should know; nothing is logged when nil.
+	Logger *slog.Logger
+}
+
+// Log is a ledger: an append-only, hash-chained sequence of records in one
+// JetStream stream. Its methods may be called from several goroutines at once.
+//
+// The first integrity failure any of them finds is kept: from then on Append
+// refuses to write until the ledger is opened anew.
+type Log struct {
+	js     jetstream.JetStream
+	opts   Options
+	prefix string // of the JetStream API's subjects
+	log    *slog.Logger
+	mark   *headMark
+
+	known   atomic.Uint64 // highest sequence known to be stored
+	largest int           // bytes of one record
+
+	appendMu sync.Mutex // held while a record is appended
+
+	mu      sync.Mutex
+	id      *identity     // nil until the ledger has, or finds, its first record
+	head    Cursor        // last record known to be stored, lower bound
+	bell    chan struct{} // closed and replaced whenever known grows
+	failure error         // the first integrity failure
+	watch   *watcher      // nil until somebody follows
+	closed  bool
+}
+
+// Open opens the ledger, and creates its stream when there is none and never
+// was one. It writes no record: a new ledger gets its first one from
+// EnsureGenesis, or by Import.
+//
+// It returns an *IntegrityError when stream, identity and head mark do not
+// belong together: a missing, emptied, foreign or shortened stream, or a stream
+// whose identity file is missing.
+func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Log, error) {
+	if opts.Stream == "" || opts.Subject == "" || opts.Dir == "" {
+		return nil, errors.New("open the ledger: stream, subject and directory are required")
+	}
+	opts.Replicas = max(opts.Replicas, 1)
+	if opts.Timeout <= 0 {
+		opts.Timeout = DefaultTimeout
+	}
+	if opts.AppendTimeout <= 0 {
+		opts.AppendTimeout = DefaultAppendTimeout
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	l := &Log{
+		js: js, opts: opts, prefix: apiPrefix(js), log: opts.Logger,
+		bell:    make(chan struct{}),
+		largest: min(MaxRecordBytes, int(js.Conn().MaxPayload())-headerRoom),
+	}
+	var damaged bool
+	var err error
+	if l.mark, damaged, err = openHeadMark(opts.Dir); err != nil {
+		return nil, err
+	}
+	if damaged {
+		l.log.Warn("the head mark is damaged; a new one is started at the head of the stream", "file", headMarkFile)
+	}
+	if err := l.establish(ctx); err != nil {
+		_ = l.mark.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// establish brings stream, identity and head mark together.
+func (l *Log) establish(ctx context.Context) error {
+	id, err := readIdentity(l.opts.Dir)
+	if err != nil {
+		return err
+	}
+	mark := l.mark.get()
+	if id != nil && id.Stream != l.opts.Stream {
+		return &IntegrityError{Reason: fmt.Sprintf("this directory belongs to stream %s, not %s", id.Stream, l.opts.Stream)}
+	}
+	established := id != nil && id.Stage != stageCreating
+	if id == nil && mark.Sequence > 0 {
+		return &IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but the head mark knows a ledger of %d records", identityFile, mark.Sequence)}
+	}
+	state, err := l.state(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if established {
+			return &IntegrityError{Reason: fmt.Sprintf("stream %s is missing, but it held ledger %s", l.opts.Stream, id.Ledger)}
+		}
+		if err := l.createStream(ctx); err != nil {
+			return err
+		}
+		state, err = l.state(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	l.known.Store(max(state.LastSeq, mark.Sequence))
+	l.head = mark
+	if state.LastSeq == 0 {
+		if established && id.Stage != stageImporting || mark.Sequence > 0 {
+			return &IntegrityError{Position: 1, Sequence: 1, Reason: fmt.Sprintf("stream %s is empty, but it held ledger %s", l.opts.Stream, id.Ledger)}
+		}
+		if id != nil && id.Stage == stageImporting {
+			l.id = id
+		}
+		return nil
+	}
+	return l.recognise(ctx, id)
+}
+
+// recognise compares a stream that holds records with the identity and the
+// head mark.
+func (l *Log) recognise(ctx context.Context, id *identity) error {
+	if id == nil && !l.opts.Shared {
+		return &IntegrityError{Reason: fmt.Sprintf("stream %s holds records, but the identity file %s is missing", l.opts.Stream, identityFile)}
+	}
+	if id != nil && (id.Stage != stageCreating || !l.opts.Shared) {
+		l.id = id
+	}
+	genesis, err := l.genesis(ctx)
+	if err != nil {
+		return err
+	}
+	if l.id == nil || l.id.Stage == stageCreating {
+		if err := l.adopt(&genesis); err != nil {
+			return err
+		}
+	}
+	mark := l.mark.get()
+	if mark.Sequence == 0 {
+		return l.note(genesis.Cursor())
+	}
+	if _, err := l.last(ctx); err != nil { // the stream is shorter than the mark
+		return err
+	}
+	b, err := l.message(ctx, mark.Sequence)
+	if err != nil {
+		return locate(&chain{at: Cursor{Position: max(mark.Position, 1) - 1}}, err)
+	}
+	if HashOf(b) != mark.Hash {
+		return &IntegrityError{
+			Position: max(mark.Position, 1), Sequence: mark.Sequence,
+			Reason: fmt.Sprintf("the record has hash %s, the head mark says %s", HashOf(b), mark.Hash),
+		}
+	}
+	return nil
+}
+
+// genesis reads the first record and compares it with the identity.
+func (l *Log) genesis(ctx context.Context) (Stored, error) {
+	c := l.chain(Cursor{})
+	b, err := l.message(ctx, 1)
+	if err != nil {
+		return Stored{}, locate(&c, err)
+	}
+	return c.next(1, b)
+}
+
+// adopt takes the ledger that begins with this record as this directory's own.
+func (l *Log) adopt(genesis *Stored) error {
+	id := &identity{Version: 1, Stream: l.opts.Stream, Ledger: genesis.Record.Ledger, Genesis: genesis.Hash, Stage: stageCreated}
+	if err := id.write(l.opts.Dir); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.id = id
+	l.mu.Unlock()
+	return nil
+}
+
+// Ledger returns the id of the ledger and the hash of its first record, false
+// while it has none.
+func (l *Log) Ledger() (id uuid.UUID, genesis Hash, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.id == nil {
+		return uuid.Nil, Hash{}, false
+	}
+	return l.id.Ledger, l.id.Genesis, true
+}
+
+// Err returns the first integrity failure found, nil while there is none.
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failure
+}
+
+// Head returns where the ledger ends now: a reader that stands there has taken
+// everything. It asks the server. The zero Cursor is the head of a ledger
+// without records.
+func (l *Log) Head(ctx context.Context) (Cursor, error) {
+	last, err := l.last(ctx)
+	if err != nil || last == 0 {
+		return Cursor{}, err
+	}
+	l.mu.Lock()
+	head := l.head
+	l.mu.Unlock()
+	if head.Sequence == last {
+		return head, nil
+	}
+	s, err := l.Get(ctx, last)
+	if err != nil {
+		return Cursor{}, err
+	}
+	return s.Cursor(), nil
+}
+
+// Get returns one record. It checks that the record belongs to this ledger; its
+// links are checked by Read, Follow and Verify. A sequence beyond the head is
+// ErrNotFound.
+func (l *Log) Get(ctx context.Context, sequence uint64) (Stored, error) {
+	if sequence == 0 {
+		return Stored{}, fmt.Errorf("record 0: %w", ErrNotFound)
+	}
+	b, err := l.direct(ctx, sequence)
+	if err != nil {
+		if sequence > l.known.Load() {
+			last, err := l.last(ctx)
+			if err != nil {
+				return Stored{}, err
+			}
+			if sequence > last {
+				return Stored{}, fmt.Errorf("record %d: %w", sequence, ErrNotFound)
+			}
+		}
+		if b, err = l.message(ctx, sequence); err != nil {
+			return Stored{}, l.fail(err)
+		}
+	}
+	s := Stored{Sequence: sequence, Hash: HashOf(b), Bytes: b}
+	if s.Record, err = DecodeRecord(b); err != nil {
+		return Stored{}, l.fail(&IntegrityError{Sequence: sequence, Reason: err.Error()})
+	}
+	if id, _, ok := l.Ledger(); ok && s.Record.Ledger != id {
+		return Stored{}, l.fail(&IntegrityError{
+			Position: s.Record.First, Sequence: sequence,
+			Reason: fmt.Sprintf("it belongs to ledger %s, this is ledger %s", s.Record.Ledger, id),
+		})
+	}
+	return s, nil
+}
+
+// Close stops what follows the ledger and releases its files. It does not close
+// the connection.
+func (l *Log) Close() error {
+	l.appendMu.Lock() // an append under way ends first
+	defer l.appendMu.Unlock()
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.closed = true
+	w := l.watch
+	l.mu.Unlock()
+	if w != nil {
+		w.stop()
+	}
+	return l.mark.close()
+}
+
+// chain returns the checker of the records after a cursor.
+func (l *Log) chain(from Cursor) chain {
+	c := chain{at: from}
+	c.ledger, c.genesis, _ = l.Ledger()
+	return c
+}
+
+// fail keeps the first integrity failure; other errors pass through.
+func (l *Log) fail(err error) error {
+	if !errors.Is(err, ErrIntegrity) {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failure == nil {
+		l.failure = err
+		close(l.bell) // followers end with it
+		l.bell = make(chan struct{})
+		l.log.Error("the ledger failed its integrity check; nothing is written any more", "error", err)
+	}
+	return err
+}
+
+// note takes a record as stored: the head mark moves and followers wake up.
+func (l *Log) note(c Cursor) error {
+	l.mu.Lock()
+	if c.Sequence > l.head.Sequence {
+		l.head = c
+	}
+	l.mu.Unlock()
+	l.ring(c.Sequence)
+	return l.mark.note(c)
+}
+
+// ring tells followers that records up to sequence are stored.
+func (l *Log) ring(sequence uint64) {
+	for {
+		known := l.known.Load()
+		if sequence <= known {
+			return
+		}
+		if l.known.CompareAndSwap(known, sequence) {
+			break
+		}
+	}
+	l.mu.Lock()
+	close(l.bell)
+	l.bell = make(chan struct{})
+	l.mu.Unlock()
+}
+
+// waiting returns the channel that is closed when known next grows.
+func (l *Log) waiting() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bell
+}

@@ -1,0 +1,74 @@
+package eventstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// Report says what a pass over the whole ledger found.
+type Report struct {
+	// Ledger is the id of the ledger, Genesis the hash of its first record.
+	Ledger  uuid.UUID `json:"ledger"`
+	Genesis Hash      `json:"genesis"`
+	// Records, Commands and Events count what it holds; Bytes are those of the
+	// stored records.
+	Records  uint64 `json:"records"`
+	Commands uint64 `json:"commands"`
+	Events   uint64 `json:"events"`
+	Bytes    uint64 `json:"bytes"`
+	// Head is where it ends.
+	Head Cursor `json:"head"`
+	// Mark is the head this node had noted before; the ledger reaches it.
+	Mark Cursor `json:"mark"`
+}
+
+// take counts a record.
+func (r *Report) take(s *Stored) {
+	if s.Sequence == 1 {
+		r.Ledger, r.Genesis = s.Record.Ledger, s.Hash
+	}
+	r.Records++
+	r.Commands += uint64(len(s.Record.Commands))
+	r.Events += s.Record.Count()
+	r.Bytes += uint64(len(s.Bytes))
+	r.Head = s.Cursor()
+}
+
+// Verify reads the whole ledger and checks every record, the chain between
+// them, the identity, the head mark and that the server counts as many records
+// as there are. progress, when given, is told how many of how many records are
+// done. The report is of what was good, also when an *IntegrityError ends it.
+func (l *Log) Verify(ctx context.Context, progress func(done, total uint64)) (Report, error) {
+	report := Report{Mark: l.mark.get()}
+	state, err := l.state(ctx)
+	if err != nil {
+		return report, err
+	}
+	for s, err := range l.Read(ctx, Cursor{}) {
+		if err != nil {
+			return report, err
+		}
+		report.take(&s)
+		if s.Sequence == report.Mark.Sequence && s.Hash != report.Mark.Hash {
+			return report, l.fail(&IntegrityError{
+				Position: s.Record.First, Sequence: s.Sequence,
+				Reason: fmt.Sprintf("it has hash %s, the head mark says %s", s.Hash, report.Mark.Hash),
+			})
+		}
+		if progress != nil {
+			progress(s.Sequence, max(state.LastSeq, s.Sequence))
+		}
+	}
+	switch {
+	case report.Head.Sequence < report.Mark.Sequence:
+		return report, l.fail(l.shorter(report.Head.Sequence, report.Mark.Sequence))
+	case state.LastSeq > 0 && (state.FirstSeq != 1 || state.Msgs != state.LastSeq || state.NumDeleted > 0):
+		return report, l.fail(&IntegrityError{
+			Position: report.Head.Position + 1, Sequence: report.Head.Sequence,
+			Reason: fmt.Sprintf("the server counts %d records from %d to %d", state.Msgs, state.FirstSeq, state.LastSeq),
+		})
+	}
+	return report, nil
+}

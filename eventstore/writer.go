@@ -1,0 +1,329 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// WriterOptions tune a Writer. The zero value is good.
+type WriterOptions struct {
+	// Queue is how many submissions wait at most, DefaultQueue when zero.
+	Queue int
+	// Group is how many submissions one group takes at most, DefaultGroup when
+	// zero.
+	Group int
+	// Progress, when given, is told while Start folds the log how many of how
+	// many records are done.
+	Progress func(done, total uint64)
+	// Now is the clock, time.Now when nil. Only the time of a record comes
+	// from it; nothing is decided or ordered by it.
+	Now func() time.Time
+	// Logger gets what an operator should know; nothing is logged when nil.
+	Logger *slog.Logger
+}
+
+// Writer decides commands one after the other and stores them in groups: while
+// one record is being stored, submissions queue; the next group takes all of
+// them. One group is in flight at any time. There is no timer: a single client
+// gets the latency of one append, a thousand share it.
+//
+// A group is judged on the fold of the log up to the record it is stored
+// behind. When the fence refuses the record because another node was faster,
+// the writer takes in what it missed and judges the whole group again. Nobody
+// is answered before that has ended.
+type Writer[C, E any] struct {
+	log     *Log
+	decider Decider[C, E] // called by Start, then by the loop alone
+	codec   Codec[E]
+	index   Index
+	opts    WriterOptions
+
+	queue chan *request[C, E]
+	quit  chan struct{}
+	stop  context.CancelFunc
+	done  sync.WaitGroup
+
+	mu      sync.Mutex
+	started bool
+	closed  bool
+
+	head  atomic.Pointer[Cursor]
+	state atomic.Pointer[writerState]
+	stats counters
+
+	recent recent
+
+	// The rest belongs to the loop.
+	carry  []*request[C, E] // taken from the queue, but did not fit the last group
+	chunks [][]byte         // encoded commands of the group, kept for their memory
+	record []byte           // the record being stored, kept for its memory
+}
+
+// writerState says why a writer does not write.
+type writerState struct {
+	err   error
+	final bool
+}
+
+// NewWriter returns a writer that does nothing until Start. idx may be nil:
+// then all command ids are kept in memory.
+func NewWriter[C, E any](log *Log, d Decider[C, E], c Codec[E], idx Index, opts WriterOptions) *Writer[C, E] {
+	if opts.Queue <= 0 {
+		opts.Queue = DefaultQueue
+	}
+	if opts.Group <= 0 {
+		opts.Group = DefaultGroup
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if idx == nil {
+		idx = noIndex{}
+	}
+	w := &Writer[C, E]{
+		log: log, decider: d, codec: c, index: idx, opts: opts,
+		queue: make(chan *request[C, E], opts.Queue),
+		quit:  make(chan struct{}),
+	}
+	w.head.Store(&Cursor{})
+	w.state.Store(&writerState{err: fmt.Errorf("the writer is not started: %w", ErrUnavailable)})
+	return w
+}
+
+// Start gives a new ledger its first record, folds the log into the decider and
+// then serves until Close. ctx bounds the fold alone. It returns an
+// *IntegrityError when the log is damaged, or shorter than the index. A writer
+// whose Start failed is of no more use: its decider has folded part of the log.
+func (w *Writer[C, E]) Start(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.started || w.closed {
+		return errors.New("the writer was started before")
+	}
+	if err := w.log.EnsureGenesis(ctx); err != nil {
+		return w.fail(fmt.Errorf("start the writer: %w", err))
+	}
+	if err := w.fold(ctx); err != nil {
+		return w.fail(fmt.Errorf("start the writer: %w", err))
+	}
+	if through := w.index.Through(); through > w.Head().Sequence {
+		// It may have taken in a record that was stored after the fold ended.
+		head, err := w.log.Head(ctx)
+		if err == nil && through > head.Sequence {
+			err = w.log.fail(&IntegrityError{
+				Position: head.Position + 1, Sequence: head.Sequence + 1,
+				Reason: fmt.Sprintf("the log ends here, but the index of commands has taken in record %d", through),
+			})
+		}
+		if err != nil {
+			return w.fail(fmt.Errorf("start the writer: %w", err))
+		}
+	}
+	run, stop := context.WithCancel(context.Background()) //nolint:gosec // Close calls it
+	w.stop, w.started = stop, true
+	w.state.Store(&writerState{})
+	w.log.startWatch()
+	w.done.Go(func() { w.loop(run) })
+	return nil
+}
+
+// Head returns where the writer's state stands: everything up to there has been
+// folded into the decider.
+func (w *Writer[C, E]) Head() Cursor { return *w.head.Load() }
+
+// Err returns nil while the writer writes, else why it does not. An error that
+// matches ErrIntegrity, or anything but ErrUnavailable, is for good.
+func (w *Writer[C, E]) Err() error {
+	if err := w.log.Err(); err != nil {
+		return err
+	}
+	return w.state.Load().err
+}
+
+// Close ends the group in flight, answers what waits with ErrUnavailable and
+// returns. It does not close the log.
+func (w *Writer[C, E]) Close() error {
+	w.mu.Lock()
+	closed := w.closed
+	w.closed = true
+	w.mu.Unlock()
+	if !closed {
+		close(w.quit)
+		if w.stop != nil {
+			w.stop()
+		}
+	}
+	w.done.Wait()
+	return nil
+}
+
+// fail stops the writer for good.
+func (w *Writer[C, E]) fail(err error) error {
+	if !w.state.Load().final {
+		w.state.Store(&writerState{err: err, final: true})
+		w.opts.Logger.Error("the writer stopped for good", "error", err)
+	}
+	return err
+}
+
+// pause says why nothing is written for a while; nil ends the pause.
+func (w *Writer[C, E]) pause(err error) {
+	if !w.state.Load().final {
+		w.state.Store(&writerState{err: err})
+	}
+}
+
+// loop is the one goroutine that decides and appends.
+func (w *Writer[C, E]) loop(ctx context.Context) {
+	defer func() {
+		w.pause(fmt.Errorf("the writer is closed: %w", ErrUnavailable))
+		w.refuseWaiting()
+	}()
+	for {
+		bell := w.log.waiting()
+		if w.log.known.Load() > w.Head().Sequence {
+			w.catchUp(ctx)
+		}
+		if len(w.queue) == 0 {
+			w.recent.forget(w.index.Through())
+		}
+		if len(w.carry) > 0 {
+			w.serve(ctx, w.gather(nil))
+			continue
+		}
+		select {
+		case <-w.quit:
+			return
+		case first := <-w.queue:
+			w.serve(ctx, w.gather(first))
+		case <-bell:
+		}
+	}
+}
+
+// gather takes what waits, at most one group. Whoever gave up meanwhile is left
+// out; nothing is written for them.
+func (w *Writer[C, E]) gather(first *request[C, E]) []*request[C, E] {
+	group := make([]*request[C, E], 0, min(len(w.queue)+len(w.carry)+1, w.opts.Group))
+	n := min(len(w.carry), w.opts.Group)
+	group, w.carry = append(group, w.carry[:n]...), w.carry[n:]
+	if first != nil && first.take() {
+		group = append(group, first)
+	}
+	for len(group) < w.opts.Group {
+		select {
+		case r := <-w.queue:
+			if r.take() {
+				group = append(group, r)
+			}
+			continue
+		default:
+		}
+		break
+	}
+	return group
+}
+
+// refuseWaiting answers everything that waits with the reason why nothing is
+// written.
+func (w *Writer[C, E]) refuseWaiting() {
+	err := w.refusal()
+	for _, r := range w.carry {
+		r.answer(result[E]{err: err})
+	}
+	w.carry = nil
+	for {
+		select {
+		case r := <-w.queue:
+			if r.take() {
+				r.answer(result[E]{err: err})
+			}
+		default:
+			return
+		}
+	}
+}
+
+// refusal returns the error for a submission that comes while nothing is
+// written, nil when it is welcome.
+func (w *Writer[C, E]) refusal() error {
+	err := w.Err()
+	if err == nil || errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// catchUp folds what others have stored. A server that can not be asked is
+// asked again when the next group comes; damage stops the writer.
+func (w *Writer[C, E]) catchUp(ctx context.Context) {
+	if w.state.Load().final {
+		return
+	}
+	if err := w.fold(ctx); err != nil && !transient(err) {
+		_ = w.fail(err)
+	}
+}
+
+// transient tells an error that may pass from one that will not.
+func transient(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// fold brings the decider from the writer's head to the head of the log.
+func (w *Writer[C, E]) fold(ctx context.Context) error {
+	total := w.log.known.Load()
+	for s, err := range w.log.Read(ctx, w.Head()) {
+		if err != nil {
+			return err
+		}
+		if err := w.foldRecord(&s); err != nil {
+			w.decider.Discard()
+			return err
+		}
+		if w.opts.Progress != nil && !w.started {
+			w.opts.Progress(s.Sequence, max(total, s.Sequence))
+		}
+	}
+	return nil
+}
+
+// foldRecord takes one record into the current state.
+func (w *Writer[C, E]) foldRecord(s *Stored) error {
+	position := s.Record.First
+	for i := range s.Record.Commands {
+		for _, stored := range s.Record.Commands[i].Events {
+			e, err := w.codec.Decode(stored, position, s.Record.Time)
+			if err != nil {
+				return fmt.Errorf("record %d, position %d can not be understood: %w", s.Sequence, position, err)
+			}
+			w.decider.Evolve(e)
+			position++
+		}
+	}
+	w.decider.Commit(s.Record.Last())
+	if !w.started && s.Sequence <= w.index.Through() {
+		w.recent.skip(s.Sequence)
+	} else {
+		w.recent.add(s.Sequence, s.Record.Commands)
+	}
+	head := s.Cursor()
+	w.head.Store(&head)
+	return nil
+}
+
+// noIndex is the index of a writer that keeps all ids in memory.
+type noIndex struct{}
+
+func (noIndex) Find(context.Context, uuid.UUID) (uint64, bool, error) { return 0, false, nil }
+func (noIndex) Through() uint64                                       { return 0 }
