@@ -23,7 +23,7 @@ type tables struct {
 	subscriptions table[SubscriptionID, subscription]
 	roles         table[roleKey, RoleSet]
 	prices        table[priceKey, price]
-	orders        table[OrderID, struct{}]
+	orders        table[orderKey, struct{}]
 	reservations  table[ReservationID, reservation]
 	renewals      table[ReservationID, int64] // expiry, in Unix seconds, of those that renew automatically
 	cancelled     table[TenantID, []cancellation]
@@ -42,7 +42,7 @@ func NewBook(policies ...Policy) *Book {
 		subscriptions: newTable[SubscriptionID, subscription](),
 		roles:         newTable[roleKey, RoleSet](),
 		prices:        newTable[priceKey, price](),
-		orders:        newTable[OrderID, struct{}](),
+		orders:        newTable[orderKey, struct{}](),
 		reservations:  newTable[ReservationID, reservation](),
 		renewals:      newTable[ReservationID, int64](),
 		cancelled:     newTable[TenantID, []cancellation](),

@@ -169,8 +169,8 @@ func (d *decision) order(w Wanted, id OrderID, start time.Time) (Bought, error) 
 	if id.IsZero() {
 		id = d.id.Order()
 	}
-	if _, taken := d.orders.get(id); taken {
-		return Bought{}, refuse(CodeOrderExists, "", "Order %s exists already. Leave orderId out or give a new one.", id)
+	if err := d.freeOrder(id); err != nil {
+		return Bought{}, err
 	}
 	return d.buy(w, id, 0, start)
 }

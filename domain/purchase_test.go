@@ -171,6 +171,25 @@ func TestAnOrderIDIsUsedOnce(t *testing.T) {
 	b.Refused(domaintest.Buyer, purchase, domain.CodeOrderExists, "")
 }
 
+func TestL8AnOrderIDTakenInAnotherPartnersBookIsFree(t *testing.T) {
+	t.Parallel()
+	b := domaintest.Ready(t)
+	purchase := domaintest.Purchase(1)
+	purchase.OrderID = domain.OrderID{UUID: domaintest.ID("order")}
+	b.Given(domaintest.Buyer, purchase)
+	customer := domain.TenantID{UUID: domaintest.ID("fourth coffee")}
+	subscription := domain.SubscriptionID{UUID: domaintest.ID("fourth coffee prod")}
+	price := domaintest.Price(domaintest.Offer, "1.00", "1.00")
+	price.CustomerID = customer
+	b.Given(domaintest.Stranger,
+		domain.RegisterCustomer{CustomerID: customer, CompanyName: "Fourth Coffee", Domain: "coffee.example"},
+		domain.RecordSubscription{CustomerID: customer, SubscriptionID: subscription, Kind: domain.AzurePlan, Name: "Prod"},
+		price,
+	)
+	purchase.CustomerID, purchase.SubscriptionID = customer, subscription
+	b.Accepted(domaintest.Stranger, purchase)
+}
+
 func TestASingleScopeIsOneOfTheCustomersSubscriptions(t *testing.T) {
 	t.Parallel()
 	b := domaintest.Ready(t)

@@ -108,6 +108,9 @@ func (c RenewReservation) renewNow(d *decision, r reservation) ([]Event, error) 
 	if err := d.billable(r.billing); err != nil {
 		return nil, err
 	}
+	if err := d.freeOrder(d.id.Order()); err != nil {
+		return nil, err
+	}
 	start := r.expiresAt()
 	if start.Before(d.at) {
 		start = d.at

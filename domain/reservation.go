@@ -92,6 +92,20 @@ type reservation struct {
 func (r reservation) startsAt() time.Time  { return time.Unix(r.starts, 0).UTC() }
 func (r reservation) expiresAt() time.Time { return time.Unix(r.expires, 0).UTC() }
 
+// orderKey names an order in the book of one partner; another partner cannot tell whether it is taken.
+type orderKey struct {
+	partner TenantID
+	order   OrderID
+}
+
+// freeOrder refuses an order id that is taken in the partner's book.
+func (d *decision) freeOrder(id OrderID) error {
+	if _, taken := d.orders.get(orderKey{d.partner, id}); taken {
+		return refuse(CodeOrderExists, "", "Order %s exists already. Leave orderId out or give a new one; a command whose own order id is taken needs a new command id.", id)
+	}
+	return nil
+}
+
 // reserve adds what an order created to the state.
 func (t *tables) reserve(b Bought, f Fact) {
 	r := reservation{
@@ -111,7 +125,7 @@ func (t *tables) reserve(b Bought, f Fact) {
 	if b.Scope.Type == Single {
 		r.scope = b.Scope.SubscriptionID
 	}
-	t.orders.set(b.OrderID, struct{}{})
+	t.orders.set(orderKey{f.Partner, b.OrderID}, struct{}{})
 	t.reservations.set(b.ReservationID, r)
 }
 
