@@ -19,6 +19,10 @@ type WriterOptions struct {
 	// Group is how many submissions one group takes at most, DefaultGroup when
 	// zero.
 	Group int
+	// From is where the decider already stands: it holds the fold of the log up
+	// to there, and the index has taken that part in. Start checks that the
+	// log still holds the very record, and folds what comes after.
+	From Cursor
 	// Progress, when given, is told while Start folds the log how many of how
 	// many records are done.
 	Progress func(done, total uint64)
@@ -95,7 +99,8 @@ func NewWriter[C, E any](log *Log, d Decider[C, E], c Codec[E], idx Index, opts 
 		queue: make(chan *request[C, E], opts.Queue),
 		quit:  make(chan struct{}),
 	}
-	w.head.Store(&Cursor{})
+	w.head.Store(&opts.From)
+	w.recent.skip(opts.From.Sequence)
 	w.state.Store(&writerState{err: fmt.Errorf("the writer is not started: %w", ErrUnavailable)})
 	return w
 }
@@ -111,6 +116,9 @@ func (w *Writer[C, E]) Start(ctx context.Context) error {
 		return errors.New("the writer was started before")
 	}
 	if err := w.log.EnsureGenesis(ctx); err != nil {
+		return w.fail(fmt.Errorf("start the writer: %w", err))
+	}
+	if err := w.recall(ctx); err != nil {
 		return w.fail(fmt.Errorf("start the writer: %w", err))
 	}
 	if err := w.fold(ctx); err != nil {
@@ -135,6 +143,22 @@ func (w *Writer[C, E]) Start(ctx context.Context) error {
 	w.log.startWatch()
 	w.done.Go(func() { w.loop(run) })
 	return nil
+}
+
+// recall checks that the decider's state is that of this very log.
+func (w *Writer[C, E]) recall(ctx context.Context) error {
+	from := w.opts.From
+	if from == (Cursor{}) {
+		return nil
+	}
+	if from.Sequence > w.index.Through() {
+		return fmt.Errorf("the decider stands at record %d, the index of commands at %d: %w", from.Sequence, w.index.Through(), ErrInvalid)
+	}
+	stored, err := w.log.Get(ctx, from.Sequence)
+	if errors.Is(err, ErrNotFound) || err == nil && stored.Hash != from.Hash {
+		err = w.log.fail(&IntegrityError{Position: from.Position, Sequence: from.Sequence, Reason: "the record is not the one up to which the state was saved"})
+	}
+	return err
 }
 
 // Head returns where the writer's state stands: everything up to there has been
