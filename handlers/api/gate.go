@@ -1,0 +1,107 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"permledger/domain"
+	"permledger/handlers/auth"
+	"permledger/handlers/problem"
+)
+
+// HandleFunc puts a route on the mux behind the gate. It panics for a route that the access table does
+// not name: who may use it must have been decided.
+func (a *API) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	rule, decided := accessTable[pattern]
+	if !decided {
+		panic("api: the access table has no entry for " + pattern)
+	}
+	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(headerPosition, strconv.FormatUint(a.ledger.Book().Head(), 10))
+		if rule.open {
+			handler(w, r)
+			return
+		}
+		v, err := a.admit(r, rule)
+		if err != nil {
+			problem.Write(w, r, err)
+			return
+		}
+		handler(w, r.WithContext(context.WithValue(r.Context(), viewKey{}, v)))
+	})
+}
+
+const (
+	headerPosition    = "Ledger-Position"
+	headerMinPosition = "Ledger-Min-Position"
+)
+
+type viewKey struct{}
+
+// viewOf gives what the principal of a request may read. Every handler behind the gate has one.
+func viewOf(ctx context.Context) view {
+	v, _ := ctx.Value(viewKey{}).(view)
+	return v
+}
+
+// admit asks in the order who, how often, is there anything to answer from, may they.
+func (a *API) admit(r *http.Request, rule access) (view, error) {
+	token, err := auth.Bearer(r)
+	if err != nil {
+		return view{}, err
+	}
+	p, err := a.auth.Authenticate(r.Context(), token)
+	if err != nil {
+		return view{}, err
+	}
+	problem.RequestOf(r.Context()).Principal = p.Key()
+	if wait, ok := a.limiter.Allow(p.Key(), time.Now()); !ok {
+		return view{}, &problem.Error{Code: problem.CodeRateLimited, Retry: wait, Detail: "You send more requests than one principal may. Wait as long as Retry-After says."}
+	}
+	if err := a.ledger.Fault(); err != nil {
+		return view{}, &problem.Error{Code: problem.CodeIntegrity, Cause: err, Detail: "The ledger answers nothing until it is restored. Ask the operator; /readyz says why."}
+	}
+	customer, err := customerOf(r)
+	if err != nil {
+		return view{}, err
+	}
+	if err := a.await(r); err != nil {
+		return view{}, err
+	}
+	return a.authorise(r.Context(), p, rule, customer)
+}
+
+// customerOf reads the customer that a route names in its path; zero where it names none.
+func customerOf(r *http.Request) (domain.TenantID, error) {
+	if !strings.Contains(r.Pattern, "{customerId}") {
+		return domain.TenantID{}, nil
+	}
+	id, err := domain.ParseTenantID(r.PathValue("customerId"))
+	if err != nil {
+		return domain.TenantID{}, problem.Invalid(domain.FieldError{Field: "path.customerId", Detail: "is not a GUID: write its 36 characters"})
+	}
+	return id, nil
+}
+
+// await waits until the read models have come as far as a query asks for.
+func (a *API) await(r *http.Request) error {
+	asked := r.Header.Get(headerMinPosition)
+	if asked == "" || r.Method != http.MethodGet {
+		return nil
+	}
+	position, err := strconv.ParseUint(asked, 10, 64)
+	if err != nil {
+		return problem.Invalid(domain.FieldError{Field: "header." + headerMinPosition, Detail: "is not a position: write a whole number"})
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), a.options.PositionWait)
+	defer cancel()
+	err = a.ledger.Models().WaitFor(ctx, position)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return problem.Refuse(problem.CodePositionNotInTime, "The read models have not come as far as Ledger-Min-Position asks. Try again.")
+	}
+	return err
+}

@@ -1,0 +1,31 @@
+package api
+
+import "time"
+
+// The limits of the native API. Those that Options name can be set; these are their defaults.
+const (
+	// MaxBody bounds a request's body, in bytes.
+	MaxBody = 64 << 10
+	// MaxDepth bounds how deep objects and lists of a body nest.
+	MaxDepth = 32
+
+	// positionWait is how long a query waits for Ledger-Min-Position at most.
+	positionWait = 5 * time.Second
+
+	// DefaultRate and DefaultBurst are the requests a second of one principal, and how many may come at once.
+	DefaultRate  = 50_000
+	DefaultBurst = 100_000
+	// maxPrincipals is how many principals' buckets are remembered.
+	maxPrincipals = 10_000
+
+	// DefaultStreams is how many event streams one principal may have open.
+	DefaultStreams = 8
+	// maxStreams is how many event streams there may be in all.
+	maxStreams = 1024
+	// streamBatch is how many events a stream reads at once; it holds no more than that in memory.
+	streamBatch = 256
+	// streamWrite is how long a client may take to accept a batch before its stream is cut.
+	streamWrite = 10 * time.Second
+	// heartbeat is how often a stream without events shows that it is alive.
+	heartbeat = 15 * time.Second
+)

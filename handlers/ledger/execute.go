@@ -1,0 +1,104 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"permledger/domain"
+	"permledger/eventstore"
+	"permledger/projections"
+)
+
+// Call is a command as a door received it.
+type Call struct {
+	ID            domain.CommandID
+	Actor         domain.Actor
+	Command       domain.Command
+	CorrelationID string
+	Expected      uint64 // refuse when the customer changed after this position; 0 asks for nothing
+	DryRun        bool   // decide without recording
+}
+
+// Answer is what became of a command. The same command id always gets the same answer (L3).
+type Answer struct {
+	CommandID domain.CommandID
+	Name      string
+	Position  uint64    // of its last event, or of the head when it was judged
+	Time      time.Time // recorded time; of the decision for a dry run
+	Events    []Event   // none when it was already so (L2)
+	Refusal   *domain.Error
+}
+
+// Event is one event of an answer, as stored.
+type Event struct {
+	Position uint64          `json:"position"`
+	Type     string          `json:"type"`
+	Data     json.RawMessage `json:"data"`
+}
+
+// Execute judges a command and records what follows from it. A refusal is a *domain.Error. The
+// sentinels of eventstore say when nothing could be written, and ErrOutcomeUnknown when it is not known
+// whether it was: send the same id again.
+func (l *Ledger) Execute(ctx context.Context, call Call) (Answer, error) {
+	if err := l.Fault(); err != nil {
+		return Answer{}, err
+	}
+	request, err := domain.NewRequest(call.ID, call.Actor, call.Command)
+	if err != nil {
+		return Answer{}, err
+	}
+	outcome, err := l.writer.Submit(ctx, eventstore.Submission[domain.Request]{
+		ID:            call.ID.UUID,
+		Name:          call.Command.CommandName(),
+		Digest:        eventstore.Hash(request.Digest()),
+		Actor:         projections.EncodeActor(call.Actor),
+		Reason:        request.Reason(),
+		CorrelationID: call.CorrelationID,
+		Command:       request.IfUnchangedSince(call.Expected),
+		DryRun:        call.DryRun,
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	answer := answerOf(outcome)
+	if answer.Refusal != nil {
+		return Answer{}, answer.Refusal
+	}
+	return answer, nil
+}
+
+// Outcome gives the recorded answer to a command by its id, refusals included, to readers who share the
+// sender's tenant or are on the side of the sender's partner. To anybody else it does not exist.
+func (l *Ledger) Outcome(ctx context.Context, reader domain.Actor, id domain.CommandID) (Answer, error) {
+	if err := l.Fault(); err != nil {
+		return Answer{}, err
+	}
+	outcome, command, err := l.writer.Outcome(ctx, id.UUID)
+	if err != nil {
+		return Answer{}, err
+	}
+	sender, err := domain.ParseTenantID(command.Actor.Tenant)
+	if err != nil {
+		return Answer{}, fmt.Errorf("stored sender: %w", err)
+	}
+	owner, _ := l.book.PartnerOf(sender)
+	if reader.Tenant != sender && !(reader.OnPartnerSide() && reader.Tenant == owner) {
+		return Answer{}, eventstore.ErrNotFound
+	}
+	return answerOf(outcome), nil
+}
+
+func answerOf(o eventstore.Outcome[domain.Fact]) Answer {
+	a := Answer{CommandID: domain.CommandID{UUID: o.ID}, Name: o.Name, Position: o.Position, Time: o.Time, Events: make([]Event, len(o.Stored))}
+	for i, e := range o.Stored {
+		a.Events[i] = Event{Position: o.FirstPosition + uint64(i), Type: e.Type, Data: e.Data}
+	}
+	for _, f := range o.Events {
+		if attempt, denied := f.Event.(domain.AttemptDenied); denied {
+			a.Refusal = attempt.Refusal()
+		}
+	}
+	return a
+}

@@ -1,0 +1,146 @@
+// Package ledger is the application behind every door: it opens the log, keeps the book and the read
+// models up to date, and executes commands. The doors add authentication and their own words.
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"permledger/domain"
+	"permledger/eventstore"
+	"permledger/projections"
+)
+
+// Config says where a ledger lives.
+type Config struct {
+	Dir      string   // data directory, created with mode 0700 when absent
+	External External // cluster that holds the log; the embedded server when its URL is empty
+	Logger   *slog.Logger
+	// Progress is told how much of the log has been folded at the start; it may be nil.
+	Progress func(done, total uint64)
+}
+
+// Ledger is an open ledger. Its methods may be called from any goroutine.
+type Ledger struct {
+	config Config
+	store  *Store
+	book   *domain.Book
+	writer *eventstore.Writer[domain.Request, domain.Fact]
+	models *projections.Models
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	mu    sync.Mutex
+	fault error // why the ledger does not serve; guarded by mu
+}
+
+// Open opens or creates a ledger and folds its log. A ledger whose integrity is broken opens too: it
+// executes and answers nothing, and Fault says why. Other errors mean that it could not be opened.
+func Open(ctx context.Context, config Config) (*Ledger, error) {
+	l := &Ledger{config: config, book: domain.NewBook()}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l.stop = stop
+	err := l.open(ctx, running)
+	switch {
+	case errors.Is(err, eventstore.ErrIntegrity):
+		l.fail(err)
+	case err != nil:
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (l *Ledger) open(ctx, running context.Context) error {
+	var err error
+	if l.store, err = OpenStore(ctx, l.config); err != nil {
+		return err
+	}
+	if l.models, err = projections.Open(ctx, ModelsDir(l.config.Dir), projections.Options{}); err != nil {
+		return fmt.Errorf("open read models: %w", err)
+	}
+	l.done.Go(func() {
+		if err := l.models.Run(running, l.store.Log); err != nil && running.Err() == nil {
+			l.fail(fmt.Errorf("read models stopped: %w", err))
+		}
+	})
+	book, from := l.recall(ctx)
+	l.book = book
+	l.writer = eventstore.NewWriter(l.store.Log, l.book, projections.Codec{}, l.models, eventstore.WriterOptions{From: from, Logger: l.config.Logger, Progress: l.config.Progress})
+	if err := l.writer.Start(ctx); err != nil {
+		return fmt.Errorf("fold the log: %w", err)
+	}
+	l.done.Go(func() { l.keepRenewing(running) })
+	l.done.Go(func() { l.keepSnapshots(running, from.Position) })
+	if from.Sequence > 0 {
+		l.done.Go(func() { l.scrub(running) })
+	}
+	return nil
+}
+
+// ModelsDir is where the read models of a data directory live.
+func ModelsDir(dir string) string { return filepath.Join(dir, "readmodels") }
+
+func (l *Ledger) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fault == nil {
+		l.fault = err
+		l.logger().Error("the ledger stopped serving", "error", err)
+	}
+}
+
+func (l *Ledger) logger() *slog.Logger {
+	if l.config.Logger != nil {
+		return l.config.Logger
+	}
+	return slog.Default()
+}
+
+// Fault is why the ledger neither executes nor answers; nil while it does.
+func (l *Ledger) Fault() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fault != nil {
+		return l.fault
+	}
+	if err := l.writer.Err(); errors.Is(err, eventstore.ErrIntegrity) {
+		return err
+	}
+	return nil
+}
+
+// Book answers what a decision would say now.
+func (l *Ledger) Book() *domain.Book { return l.book }
+
+// Models are the read models.
+func (l *Ledger) Models() *projections.Models { return l.models }
+
+// Writer gives figures about the writer; zeros while it never served.
+func (l *Ledger) Writer() eventstore.WriterStats {
+	if l.writer == nil {
+		return eventstore.WriterStats{}
+	}
+	return l.writer.Stats()
+}
+
+// Close stops serving and releases the data directory. Commands under way get their answers first.
+func (l *Ledger) Close() error {
+	l.stop()
+	var errs []error
+	if l.writer != nil {
+		errs = append(errs, l.writer.Close())
+	}
+	l.done.Wait()
+	if l.models != nil {
+		errs = append(errs, l.models.Close())
+	}
+	if l.store != nil {
+		errs = append(errs, l.store.Close())
+	}
+	return errors.Join(errs...)
+}

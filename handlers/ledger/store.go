@@ -1,0 +1,102 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"permledger/eventstore"
+	"permledger/eventstore/embedded"
+)
+
+// The names of the log in JetStream.
+const (
+	streamName    = "PERMLEDGER"
+	streamSubject = "permledger.commits"
+)
+
+// External says how to reach an external NATS cluster.
+type External struct {
+	URL           string
+	Replicas      int    // of the stream; 1 when 0
+	Credentials   string // path of a credentials file; none when empty
+	RootCA        string // path of a PEM file with the authority of the server's certificate; the system's when empty
+	SyncAlways    bool   // the operator's word that every server syncs before it acknowledges
+	AllowUnsynced bool   // write even where that is not known; shown in health
+}
+
+func (e External) options() embedded.ConnectOptions {
+	o := embedded.ConnectOptions{SyncAlways: e.SyncAlways, AllowUnsynced: e.AllowUnsynced}
+	if e.Credentials != "" {
+		o.NATS = append(o.NATS, nats.UserCredentials(e.Credentials))
+	}
+	if e.RootCA != "" {
+		o.NATS = append(o.NATS, nats.RootCAs(e.RootCA))
+	}
+	return o
+}
+
+// Store is an open log with whatever carries it: the embedded server, or a connection to a cluster.
+type Store struct {
+	Log  *eventstore.Log
+	Sync embedded.Sync // how it is known that the log is synced before it acknowledges
+
+	release []func() error // undone in reverse order
+}
+
+// OpenStore opens the log of a data directory without folding it. A log whose identity, head or stream
+// do not fit together is an eventstore.IntegrityError; a directory that another process uses is an
+// embedded.LockedError.
+func OpenStore(ctx context.Context, config Config) (*Store, error) {
+	s := &Store{}
+	js, err := s.carry(ctx, config)
+	if err == nil {
+		s.Log, err = eventstore.Open(ctx, js, eventstore.Options{
+			Stream: streamName, Subject: streamSubject, Dir: config.Dir,
+			Shared: config.External.URL != "", Replicas: config.External.Replicas, Logger: config.Logger,
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.release = append(s.release, s.Log.Close)
+	return s, nil
+}
+
+// carry starts or reaches the server that holds the log.
+func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, error) {
+	if config.External.URL == "" {
+		server, err := embedded.Start(ctx, embedded.Options{Dir: config.Dir, Logger: config.Logger})
+		if err != nil {
+			return nil, fmt.Errorf("start the embedded server: %w", err)
+		}
+		s.Sync = embedded.SyncSeen
+		s.release = append(s.release, server.Close)
+		return server.JetStream(), nil
+	}
+	lock, err := embedded.LockDir(config.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s.release = append(s.release, lock.Unlock)
+	cluster, err := embedded.Connect(ctx, config.External.URL, config.External.options())
+	if err != nil {
+		return nil, err
+	}
+	s.Sync = cluster.Sync()
+	s.release = append(s.release, cluster.Close)
+	return cluster.JetStream(), nil
+}
+
+// Close closes the log, then what carries it.
+func (s *Store) Close() error {
+	var errs []error
+	for _, release := range slices.Backward(s.release) {
+		errs = append(errs, release())
+	}
+	return errors.Join(errs...)
+}

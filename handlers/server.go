@@ -1,0 +1,127 @@
+// Package handlers puts the doors of the ledger together into one server.
+package handlers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"permledger/handlers/api"
+	"permledger/handlers/auth"
+	"permledger/handlers/ledger"
+	"permledger/handlers/problem"
+)
+
+// The limits of the server. Event streams lift the read and write timeouts for themselves.
+const (
+	headerTimeout  = 5 * time.Second
+	readTimeout    = 15 * time.Second
+	writeTimeout   = 30 * time.Second
+	idleTimeout    = 60 * time.Second
+	maxHeaderBytes = 16 << 10
+	// shutdownTimeout is how long commands under way may take to finish when the server stops.
+	shutdownTimeout = 20 * time.Second
+)
+
+// Options tune the doors. Zero values stand for the defaults of the api package.
+type Options struct {
+	Logger  *slog.Logger
+	Rate    float64 // requests a second of one principal
+	Burst   int     // how many of them may come at once
+	Streams int     // event streams of one principal
+	// PositionWait is how long a query waits for Ledger-Min-Position.
+	PositionWait time.Duration
+	// Heartbeat is how often an event stream without events shows that it is alive.
+	Heartbeat time.Duration
+}
+
+// Handler serves every door of one ledger. It works behind a server and, called directly, without one.
+type Handler struct {
+	serve http.Handler
+	api   *api.API
+}
+
+// New assembles the doors of a ledger.
+func New(l *ledger.Ledger, authenticator auth.Authenticator, o Options) *Handler {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	registry := prometheus.NewRegistry()
+	mux := http.NewServeMux()
+	native := api.New(mux, l, auth.Remember(authenticator), api.Options{
+		Logger: o.Logger, Rate: o.Rate, Burst: o.Burst, Streams: o.Streams,
+		PositionWait: o.PositionWait, Heartbeat: o.Heartbeat, Metrics: registry,
+	})
+	mux.HandleFunc("/", noRoute(mux))
+	return &Handler{serve: edge(mux, o.Logger, registry), api: native}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve.ServeHTTP(w, r) }
+
+// Stop ends the event streams, which otherwise never end. Other requests are still served.
+func (h *Handler) Stop() { h.api.Stop() }
+
+// Serve serves a handler on a listener until the context ends. It then ends the event streams and gives
+// commands under way their answers.
+func Serve(ctx context.Context, listener net.Listener, h *Handler, logger *slog.Logger) error {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	h.Stop()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err := server.Shutdown(grace)
+	if err != nil {
+		err = errors.Join(err, server.Close())
+	}
+	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// noRoute answers for addresses that no door knows.
+func noRoute(mux *http.ServeMux) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if allowed := methods(mux, r); allowed != "" {
+			w.Header().Set("Allow", allowed)
+			problem.Write(w, r, problem.Refuse(problem.CodeMethodNotAllowed, "Use one of the methods under Allow."))
+			return
+		}
+		problem.Write(w, r, problem.Refuse(problem.CodeNoSuchRoute, "This address is not part of the API. /docs lists what is."))
+	}
+}
+
+// methods lists the methods with which an address is known.
+func methods(mux *http.ServeMux, r *http.Request) string {
+	var allowed string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := mux.Handler(probe); pattern != "/" && pattern != "" {
+			if allowed != "" {
+				allowed += ", "
+			}
+			allowed += method
+		}
+	}
+	return allowed
+}
