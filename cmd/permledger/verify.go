@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"permledger/eventstore"
+	"permledger/handlers/ledger"
+	"permledger/projections"
+)
+
+type verifyCommand struct {
+	storeFlags
+	Models bool `help:"Also build the read models again beside the ledger's and compare their content."`
+}
+
+// verification is the result of a sound ledger.
+type verification struct {
+	eventstore.Report
+	Models *eventstore.Hash `json:"models,omitempty"`
+}
+
+// Run reads the whole log. Any fault is exit code 6 and names the position.
+func (c *verifyCommand) Run(ctx context.Context, a *app) error {
+	store, err := c.open(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer store.Close() //nolint:errcheck // nothing was written
+	bar := a.progress("records verified", 0)
+	defer bar.stop()
+	report, err := store.Log.Verify(ctx, bar.at)
+	bar.stop()
+	if err != nil {
+		return err
+	}
+	result := verification{Report: report}
+	if c.Models {
+		hash, err := c.compareModels(ctx, a, store)
+		if err != nil {
+			return err
+		}
+		result.Models = &hash
+	}
+	return a.writeOne(result, []column{
+		{"Ledger", "ledger"}, {"Records", "records"}, {"Commands", "commands"}, {"Events", "events"}, {"Head", "head.hash"}, {"Models", "models"},
+	})
+}
+
+// compareModels brings the ledger's read models up to the head and builds others from nothing; both must
+// hold the same content.
+func (c *verifyCommand) compareModels(ctx context.Context, a *app, store *ledger.Store) (eventstore.Hash, error) {
+	head, err := store.Log.Head(ctx)
+	if err != nil {
+		return eventstore.Hash{}, err
+	}
+	live, err := contentAt(ctx, ledger.ModelsDir(a.Data), store.Log, head.Position)
+	if err != nil {
+		return eventstore.Hash{}, err
+	}
+	dir, err := os.MkdirTemp("", "permledger-verify-")
+	if err != nil {
+		return eventstore.Hash{}, fmt.Errorf("make room for a rebuild: %w", err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+	rebuilt, err := contentAt(ctx, dir, store.Log, head.Position)
+	if err != nil {
+		return eventstore.Hash{}, err
+	}
+	if live != rebuilt {
+		return eventstore.Hash{}, fmt.Errorf("%w: the read models (%s) differ from a rebuild (%s) at position %d; the log is sound: run permledger replay",
+			eventstore.ErrIntegrity, live, rebuilt, head.Position)
+	}
+	return live, nil
+}
+
+// contentAt lets the read models of a directory catch up to a position and hashes what they hold.
+func contentAt(ctx context.Context, dir string, log projections.Source, position uint64) (eventstore.Hash, error) {
+	models, err := projections.Open(ctx, dir, projections.Options{})
+	if err != nil {
+		return eventstore.Hash{}, err
+	}
+	defer models.Close() //nolint:errcheck // the hash is what counts
+	running, stop := context.WithCancel(ctx)
+	stopped := make(chan error, 1)
+	go func() { stopped <- models.Run(running, log) }()
+	err = waitFor(ctx, models, position, stopped)
+	stop()
+	if err != nil {
+		return eventstore.Hash{}, err
+	}
+	content, err := models.ContentHash(ctx)
+	return content.Hash, err
+}
+
+// waitFor waits until the models have taken in a position, or have stopped.
+func waitFor(ctx context.Context, models *projections.Models, position uint64, stopped <-chan error) error {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	reached := make(chan error, 1)
+	go func() { reached <- models.WaitFor(waiting, position) }()
+	select {
+	case err := <-reached:
+		return err
+	case err := <-stopped:
+		return err
+	}
+}
