@@ -118,22 +118,32 @@ func (m *Models) Advanced() (position uint64, changed <-chan struct{}) {
 // WaitFor returns once queries see the event at a position: who waits for the position of a write reads
 // that write. It fails when ctx ends first, or when the models stopped following the log.
 func (m *Models) WaitFor(ctx context.Context, position uint64) error {
+	return m.wait(ctx, func(c eventstore.Cursor) bool { return c.Position >= position })
+}
+
+// WaitForRecord returns once the models have taken in a record, also one without events, whose commands
+// Find then knows. It fails as WaitFor does.
+func (m *Models) WaitForRecord(ctx context.Context, sequence uint64) error {
+	return m.wait(ctx, func(c eventstore.Cursor) bool { return c.Sequence >= sequence })
+}
+
+func (m *Models) wait(ctx context.Context, reached func(eventstore.Cursor) bool) error {
 	for {
 		m.mu.RLock()
-		at, moved, failed, closed := m.cursor.Position, m.moved, m.failed, m.closed
+		at, moved, failed, closed := m.cursor, m.moved, m.failed, m.closed
 		m.mu.RUnlock()
 		switch {
-		case at >= position:
+		case reached(at):
 			return nil
 		case closed:
 			return ErrClosed
 		case failed != nil:
-			return fmt.Errorf("position %d will not be reached: %w", position, failed)
+			return fmt.Errorf("the read models stopped at position %d: %w", at.Position, failed)
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for position %d, at %d now: %w", position, at, ctx.Err())
+			return fmt.Errorf("wait for the read models, at position %d now: %w", at.Position, ctx.Err())
 		}
 	}
 }

@@ -69,3 +69,16 @@ func TestADryRunDecidesWithoutWriting(t *testing.T) {
 	after, _ := s.accepted(admin, "GrantPurchasePermission", permission)
 	require.Equal(t, position+1, after, "neither dry run took a position")
 }
+
+func TestG7ACommandWithoutEventsIsPartOfTheReadModelsToo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, admin, _ := prepared(t, dir)
+	for range 5 {
+		_, events := s.accepted(admin, "GrantPurchasePermission", permission)
+		require.Empty(t, events, "already so")
+		s.kill()
+		succeeds(t, dir, "verify", "--models")
+		s = serve(t, dir)
+	}
+}

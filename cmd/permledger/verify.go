@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 
 	"permledger/eventstore"
 	"permledger/handlers/ledger"
@@ -55,7 +56,7 @@ func (c *verifyCommand) compareModels(ctx context.Context, a *app, store *ledger
 	if err != nil {
 		return eventstore.Hash{}, err
 	}
-	live, err := contentAt(ctx, ledger.ModelsDir(a.Data), store.Log, head.Position)
+	live, err := contentAt(ctx, ledger.ModelsDir(a.Data), store.Log, head.Sequence)
 	if err != nil {
 		return eventstore.Hash{}, err
 	}
@@ -64,7 +65,7 @@ func (c *verifyCommand) compareModels(ctx context.Context, a *app, store *ledger
 		return eventstore.Hash{}, fmt.Errorf("make room for a rebuild: %w", err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
-	rebuilt, err := contentAt(ctx, dir, store.Log, head.Position)
+	rebuilt, err := contentAt(ctx, dir, store.Log, head.Sequence)
 	if err != nil {
 		return eventstore.Hash{}, err
 	}
@@ -75,35 +76,22 @@ func (c *verifyCommand) compareModels(ctx context.Context, a *app, store *ledger
 	return live, nil
 }
 
-// contentAt lets the read models of a directory catch up to a position and hashes what they hold.
-func contentAt(ctx context.Context, dir string, log projections.Source, position uint64) (eventstore.Hash, error) {
+// contentAt lets the read models of a directory catch up to a record and hashes what they hold.
+func contentAt(ctx context.Context, dir string, log projections.Source, sequence uint64) (eventstore.Hash, error) {
 	models, err := projections.Open(ctx, dir, projections.Options{})
 	if err != nil {
 		return eventstore.Hash{}, err
 	}
 	defer models.Close() //nolint:errcheck // the hash is what counts
 	running, stop := context.WithCancel(ctx)
-	stopped := make(chan error, 1)
-	go func() { stopped <- models.Run(running, log) }()
-	err = waitFor(ctx, models, position, stopped)
+	var following sync.WaitGroup
+	following.Go(func() { _ = models.Run(running, log) }) // its error is that of the wait
+	err = models.WaitForRecord(ctx, sequence)
 	stop()
+	following.Wait()
 	if err != nil {
 		return eventstore.Hash{}, err
 	}
 	content, err := models.ContentHash(ctx)
 	return content.Hash, err
-}
-
-// waitFor waits until the models have taken in a position, or have stopped.
-func waitFor(ctx context.Context, models *projections.Models, position uint64, stopped <-chan error) error {
-	waiting, cancel := context.WithCancel(ctx)
-	defer cancel()
-	reached := make(chan error, 1)
-	go func() { reached <- models.WaitFor(waiting, position) }()
-	select {
-	case err := <-reached:
-		return err
-	case err := <-stopped:
-		return err
-	}
 }

@@ -188,11 +188,8 @@ func (l *Ledger) indexed(ctx context.Context, cursor eventstore.Cursor) error {
 	if l.models.Checkpoint().Position+snapshotEvents < cursor.Position {
 		return fmt.Errorf("%w: the read models are far behind it", errNoSnapshot)
 	}
-	if err := l.models.WaitFor(ctx, cursor.Position); err != nil {
+	if err := l.models.WaitForRecord(ctx, cursor.Sequence); err != nil {
 		return fmt.Errorf("%w: %w", errNoSnapshot, err)
-	}
-	if l.models.Through() < cursor.Sequence {
-		return fmt.Errorf("%w: the read models end before its record", errNoSnapshot)
 	}
 	return nil
 }
