@@ -146,7 +146,10 @@ func (b *Book) read(ask func(t *tables)) uint64 {
 		subscriptions: b.subscriptions.settled(),
 		roles:         b.roles.settled(),
 		prices:        b.prices.settled(),
+		orders:        b.orders.settled(),
 		reservations:  b.reservations.settled(),
+		cancelled:     b.cancelled.settled(),
+		denials:       b.denials.settled(),
 		renewals:      b.renewals.settled(),
 	})
 	return b.head

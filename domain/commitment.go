@@ -6,7 +6,7 @@ const secondsPerDay = 24 * 60 * 60
 
 // remaining is how much of its term a reservation still has at a moment, in whole UTC days.
 func (r reservation) remaining(at time.Time) (days, of int64) {
-	first, last := r.starts/secondsPerDay, r.expires/secondsPerDay
+	first, last := r.starts/secondsPerDay, r.expires()/secondsPerDay
 	days = last - at.Unix()/secondsPerDay
 	return max(0, min(days, last-first)), last - first
 }

@@ -61,14 +61,14 @@ func (c ExchangeReservation) decide(d *decision) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !d.exchangeable(r.family, r.startsAt()) {
-		return nil, refuse(CodeExchangeClosed, "", "Reservations of %s bought since the programme's change can no longer be exchanged. Return it, or buy a savings plan.", r.family)
+	if !d.exchangeable(r.offer.family, r.startsAt()) {
+		return nil, refuse(CodeExchangeClosed, "", "Reservations of %s bought since the programme's change can no longer be exchanged. Return it, or buy a savings plan.", r.offer.family)
 	}
 	value, err := d.valued(r, c.Quantity)
 	if err != nil {
 		return nil, err
 	}
-	bought, total, err := d.exchangeFor(c.To, r.family, value.remaining.currency)
+	bought, total, err := d.exchangeFor(c.To, r.offer.family, value.remaining.currency)
 	if err != nil {
 		return nil, err
 	}

@@ -52,16 +52,19 @@ func (o Offer) check(f *faults, prefix string) {
 	oneOf(f, prefix+"billingPlan", o.BillingPlan, Upfront, Monthly)
 }
 
-// offer is an interned Offer: every reservation and price of the same thing shares one.
-type offer struct{ Offer }
+// offer is what a price is for, or with its family what a reservation is of. Equal ones are interned, so
+// that every price and reservation of the same thing shares one.
+type offer struct {
+	Offer
+	family string
+}
 
-func (t *tables) intern(o Offer) *offer {
-	key := offer{o}
-	if known, ok := t.offers[key]; ok {
+func (t *tables) intern(o offer) *offer {
+	if known, ok := t.offers[o]; ok {
 		return known
 	}
-	t.offers[key] = &key
-	return &key
+	t.offers[o] = &o
+	return &o
 }
 
 // ReservationPriceSet gives what a customer pays for one unit for the whole term, beside what the
@@ -124,7 +127,7 @@ type price struct {
 }
 
 func (e ReservationPriceSet) evolve(t *tables, f Fact) {
-	t.prices.set(priceKey{f.Customer, t.intern(e.Offer)}, price{e.CustomerPrice.minor, e.WebDirectPrice.minor, e.Family})
+	t.prices.set(priceKey{f.Customer, t.intern(offer{Offer: e.Offer})}, price{e.CustomerPrice.minor, e.WebDirectPrice.minor, e.Family})
 	if c, _ := t.customers.get(f.Customer); c.currency == "" {
 		c.currency = e.CustomerPrice.currency
 		t.customers.set(f.Customer, c)
@@ -147,7 +150,7 @@ func (c SetReservationPrice) decide(d *decision) ([]Event, error) {
 }
 
 func (t *tables) priceOf(id TenantID, o Offer) (price, bool) {
-	interned, known := t.offers[offer{o}]
+	interned, known := t.offers[offer{Offer: o}]
 	if !known {
 		return price{}, false
 	}

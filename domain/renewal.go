@@ -74,8 +74,9 @@ func (b *Book) DueRenewals(at time.Time) []DueRenewal {
 				continue
 			}
 			r, _ := t.reservations.get(id)
-			c, _ := t.customers.get(r.customer)
-			due = append(due, DueRenewal{Partner: c.partner, Customer: r.customer, Reservation: id})
+			owner := t.customerOf(r)
+			c, _ := t.customers.get(owner)
+			due = append(due, DueRenewal{Partner: c.partner, Customer: owner, Reservation: id})
 		}
 	})
 	return due

@@ -3,6 +3,8 @@ package domain
 import (
 	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // ScopeType says to which subscriptions a discount applies (S14).
@@ -72,17 +74,15 @@ func (s reservationState) String() string {
 	return [...]string{"active", "returned", "exchanged", "split", "merged"}[s]
 }
 
-// reservation is what decisions need of one reservation, at most 250 bytes with its key.
+// reservation is what decisions need of one reservation. There may be millions: what can be looked up, such
+// as the customer of the billing subscription, or computed, such as the end, is left out.
 type reservation struct {
-	customer TenantID
 	order    OrderID
 	billing  SubscriptionID
 	scope    SubscriptionID // zero for Shared
 	offer    *offer
-	family   string
 	unit     int64 // price of one unit in minor units of the customer's currency; −1 when unknown
 	starts   int64 // Unix seconds
-	expires  int64
 	quantity int32
 	state    reservationState
 	renew    bool // automatic renewal is on
@@ -90,17 +90,24 @@ type reservation struct {
 }
 
 func (r reservation) startsAt() time.Time  { return time.Unix(r.starts, 0).UTC() }
-func (r reservation) expiresAt() time.Time { return time.Unix(r.expires, 0).UTC() }
+func (r reservation) expiresAt() time.Time { return r.offer.Term.end(r.startsAt()) }
+func (r reservation) expires() int64       { return r.expiresAt().Unix() }
 
-// orderKey names an order in the book of one partner; another partner cannot tell whether it is taken.
-type orderKey struct {
-	partner TenantID
-	order   OrderID
+// customerOf is whose reservation it is: the customer of the subscription that is billed, which never changes.
+func (t *tables) customerOf(r reservation) TenantID {
+	s, _ := t.subscriptions.get(r.billing)
+	return s.customer
 }
+
+// orderKey names an order in the book of one partner; another partner cannot tell whether it is taken. It
+// is made of both ids, and as long as one.
+type orderKey uuid.UUID
+
+func keyOf(owner TenantID, id OrderID) orderKey { return orderKey(uuid.NewSHA1(owner.UUID, id.UUID[:])) }
 
 // freeOrder refuses an order id that is taken in the partner's book.
 func (d *decision) freeOrder(id OrderID) error {
-	if _, taken := d.orders.get(orderKey{d.partner, id}); taken {
+	if _, taken := d.orders.get(keyOf(d.partner, id)); taken {
 		return refuse(CodeOrderExists, "", "Order %s exists already. Leave orderId out or give a new one; a command whose own order id is taken needs a new command id.", id)
 	}
 	return nil
@@ -109,14 +116,11 @@ func (d *decision) freeOrder(id OrderID) error {
 // reserve adds what an order created to the state.
 func (t *tables) reserve(b Bought, f Fact) {
 	r := reservation{
-		customer: f.Customer,
 		order:    b.OrderID,
 		billing:  b.SubscriptionID,
-		offer:    t.intern(b.Offer),
-		family:   b.Family,
+		offer:    t.intern(offer{b.Offer, b.Family}),
 		unit:     -1,
 		starts:   b.StartsAt.Unix(),
-		expires:  b.ExpiresAt.Unix(),
 		quantity: int32(b.Quantity),
 	}
 	if !b.UnitPrice.IsZero() {
@@ -125,7 +129,7 @@ func (t *tables) reserve(b Bought, f Fact) {
 	if b.Scope.Type == Single {
 		r.scope = b.Scope.SubscriptionID
 	}
-	t.orders.set(orderKey{f.Partner, b.OrderID}, struct{}{})
+	t.orders.set(keyOf(f.Partner, b.OrderID), struct{}{})
 	t.reservations.set(b.ReservationID, r)
 }
 
@@ -140,7 +144,7 @@ func (t *tables) change(id ReservationID, alter func(*reservation)) {
 	t.reservations.set(id, r)
 	switch {
 	case r.renew && !before:
-		t.renewals.set(id, r.expires)
+		t.renewals.set(id, r.expires())
 	case before && !r.renew:
 		t.renewals.remove(id)
 	}
@@ -159,7 +163,7 @@ func (t *tables) end(id ReservationID, quantity int64, state reservationState) {
 // reservationOf finds a reservation of the command's customer, in whatever state.
 func (d *decision) reservationOf(id ReservationID) (reservation, error) {
 	r, known := d.reservations.get(id)
-	if !known || r.customer != d.customer {
+	if !known || d.customerOf(r) != d.customer {
 		return reservation{}, unknown("reservation", id)
 	}
 	return r, nil
@@ -173,7 +177,7 @@ func (d *decision) activeReservation(id ReservationID) (reservation, error) {
 		return reservation{}, err
 	case r.state != stateActive:
 		return reservation{}, refuse(CodeReservationNotActive, "", "Reservation %s is %s and cannot be changed any more.", id, r.state)
-	case d.at.Unix() >= r.expires:
+	case d.at.Unix() >= r.expires():
 		return reservation{}, refuse(CodeReservationNotActive, "", "Reservation %s expired on %s.", id, r.expiresAt().Format(time.DateOnly))
 	default:
 		return r, nil

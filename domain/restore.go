@@ -55,7 +55,7 @@ func (b *Book) Restore(from io.Reader) error {
 func (b *Book) restoreCommerce(r *snapshotReader) {
 	var offers []*offer
 	for range r.rows() {
-		offers = append(offers, b.intern(Offer{SKU: r.text(), Region: r.text(), Term: Term(r.text()), BillingPlan: BillingPlan(r.text())}))
+		offers = append(offers, b.intern(offer{Offer{SKU: r.text(), Region: r.text(), Term: Term(r.text()), BillingPlan: BillingPlan(r.text())}, r.text()}))
 	}
 	offerAt := func(i uint64) *offer {
 		if i >= uint64(len(offers)) {
@@ -68,18 +68,18 @@ func (b *Book) restoreCommerce(r *snapshotReader) {
 		b.prices.current[priceKey{TenantID{r.id()}, offerAt(r.uint())}] = price{customer: r.int(), webDirect: r.int(), family: r.text()}
 	}
 	for range r.rows() {
-		b.orders.current[orderKey{TenantID{r.id()}, OrderID{r.id()}}] = struct{}{}
+		b.orders.current[orderKey(r.id())] = struct{}{}
 	}
 	for range r.rows() {
 		id := ReservationID{r.id()}
 		v := reservation{
-			customer: TenantID{r.id()}, order: OrderID{r.id()}, billing: SubscriptionID{r.id()}, scope: SubscriptionID{r.id()},
-			offer: offerAt(r.uint()), family: r.text(), unit: r.int(), starts: r.int(), expires: r.int(),
+			order: OrderID{r.id()}, billing: SubscriptionID{r.id()}, scope: SubscriptionID{r.id()},
+			offer: offerAt(r.uint()), unit: r.int(), starts: r.int(),
 			quantity: int32(r.int()), state: reservationState(r.uint()), renew: r.flag(), renewed: r.flag(),
 		}
 		b.reservations.current[id] = v
 		if v.renew {
-			b.renewals.current[id] = v.expires
+			b.renewals.current[id] = v.expires()
 		}
 	}
 	for range r.rows() {

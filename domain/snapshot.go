@@ -106,12 +106,7 @@ func (s Snapshot) WriteTo(to io.Writer) (int64, error) {
 		w.int(p.webDirect)
 		w.text(p.family)
 	})
-	writeTable(w, t.orders, func(a, b orderKey) int {
-		return cmp.Or(byID(a.partner.UUID, b.partner.UUID), byID(a.order.UUID, b.order.UUID))
-	}, func(key orderKey, _ struct{}) {
-		w.id(key.partner.UUID)
-		w.id(key.order.UUID)
-	})
+	writeTable(w, t.orders, func(a, b orderKey) int { return byID(uuid.UUID(a), uuid.UUID(b)) }, func(key orderKey, _ struct{}) { w.id(uuid.UUID(key)) })
 	writeTable(w, t.reservations, func(a, b ReservationID) int { return byID(a.UUID, b.UUID) }, func(id ReservationID, r reservation) {
 		w.id(id.UUID)
 		w.reservation(r, offers)
@@ -146,7 +141,7 @@ func (t *tables) writeOffers(w *snapshotWriter) map[*offer]uint64 {
 		used[r.offer] = 0
 	}
 	list := slices.SortedFunc(maps.Keys(used), func(a, b *offer) int {
-		return cmp.Or(cmp.Compare(a.SKU, b.SKU), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Term, b.Term), cmp.Compare(a.BillingPlan, b.BillingPlan))
+		return cmp.Or(cmp.Compare(a.SKU, b.SKU), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Term, b.Term), cmp.Compare(a.BillingPlan, b.BillingPlan), cmp.Compare(a.family, b.family))
 	})
 	w.uint(uint64(len(list)))
 	for i, o := range list {
@@ -155,6 +150,7 @@ func (t *tables) writeOffers(w *snapshotWriter) map[*offer]uint64 {
 		w.text(o.Region)
 		w.text(string(o.Term))
 		w.text(string(o.BillingPlan))
+		w.text(o.family)
 	}
 	return used
 }
@@ -198,15 +194,12 @@ func (w *snapshotWriter) text(s string) {
 }
 
 func (w *snapshotWriter) reservation(r reservation, offers map[*offer]uint64) {
-	w.id(r.customer.UUID)
 	w.id(r.order.UUID)
 	w.id(r.billing.UUID)
 	w.id(r.scope.UUID)
 	w.uint(offers[r.offer])
-	w.text(r.family)
 	w.int(r.unit)
 	w.int(r.starts)
-	w.int(r.expires)
 	w.int(int64(r.quantity))
 	w.uint(uint64(r.state))
 	w.flag(r.renew)

@@ -77,3 +77,26 @@ func TestADamagedSnapshotIsRefusedAndNeverRunsAway(t *testing.T) {
 		}
 	}
 }
+
+func TestASnapshotKeepsEverythingADecisionMayNeed(t *testing.T) {
+	t.Parallel()
+	b := domaintest.Ready(t)
+	b.Given(domaintest.Admin, domaintest.Price(domaintest.ThreeYears(domaintest.Offer), "30000.00", "30000.00"))
+	purchase := domaintest.Purchase(1)
+	purchase.OrderID = domain.OrderID{UUID: domaintest.ID("order")}
+	b.Given(domaintest.Buyer, purchase)
+	first, second := b.Bought(domaintest.ThreeYears(domaintest.Offer), 1), b.Bought(domaintest.ThreeYears(domaintest.Offer), 1)
+	b.Given(domaintest.Admin, returned(first.ReservationID, 1))
+	for range 100 {
+		b.Refused(domaintest.Sales, domaintest.Grant(domain.AzureReservedInstances), domain.CodeRoleNotAllowed, "S2")
+	}
+
+	saved := written(t, b.Book)
+	b.Book = domain.NewBook()
+	require.NoError(t, b.Restore(bytes.NewReader(saved)))
+	b.Refused(domaintest.Buyer, purchase, domain.CodeOrderExists, "")
+	b.Refused(domaintest.Admin, returned(second.ReservationID, 1), domain.CodeRefundLimit, "")
+	recorded := len(b.Facts)
+	b.Refused(domaintest.Sales, domaintest.Grant(domain.AzureReservedInstances), domain.CodeRoleNotAllowed, "S2")
+	require.Len(t, b.Facts, recorded, "the hour's limit of denied attempts is used up")
+}
