@@ -103,7 +103,9 @@ func (t *tables) customerOf(r reservation) TenantID {
 // is made of both ids, and as long as one.
 type orderKey uuid.UUID
 
-func keyOf(owner TenantID, id OrderID) orderKey { return orderKey(uuid.NewSHA1(owner.UUID, id.UUID[:])) }
+func keyOf(owner TenantID, id OrderID) orderKey {
+	return orderKey(uuid.NewSHA1(owner.UUID, id.UUID[:]))
+}
 
 // freeOrder refuses an order id that is taken in the partner's book.
 func (d *decision) freeOrder(id OrderID) error {

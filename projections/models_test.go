@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -173,7 +174,7 @@ func TestTheContentHashSeesEverySingleCell(t *testing.T) {
 	require.Equal(t, l.head().Position, before.Position)
 	require.Len(t, before.Models, len(models))
 	seen := map[string]bool{before.Hash.String(): true}
-	undo := fmt.Errorf("undo")
+	undo := errors.New("undo")
 	for _, model := range models {
 		for _, table := range model.tables {
 			for _, column := range columnsOf(t, m, table.name) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -252,7 +253,7 @@ type bought struct {
 // order adds an order with its reservations.
 func order(b *batch, e Entry, o bought, lines ...domain.Bought) error {
 	if len(lines) == 0 {
-		return fmt.Errorf("an order without a reservation")
+		return errors.New("an order without a reservation")
 	}
 	one, quantity, expires := lines[0], int64(0), time.Time{}
 	for _, l := range lines {

@@ -41,7 +41,7 @@ func (m *Models) Run(ctx context.Context, source Source) error {
 	m.fail(nil)
 	err := m.run(ctx, source)
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // it was asked to stop
 	}
 	m.fail(err)
 	return err
@@ -170,8 +170,8 @@ func newFeed(ctx context.Context, read reading, from eventstore.Cursor) *feed {
 // stop ends the goroutine and waits for it.
 func (f *feed) stop() {
 	f.cancel()
-	for range f.records { //nolint:revive // what was decoded ahead is not needed any more
-		continue
+	for range f.records {
+		// What was decoded ahead is not needed any more.
 	}
 }
 

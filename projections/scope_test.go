@@ -2,8 +2,8 @@ package projections
 
 import (
 	"context"
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/google/uuid"
@@ -30,7 +30,7 @@ var lists = []question{
 	pages("permissions", func(p Permission) string { return p.CustomerID.String() + string(p.Product) }, func(ctx context.Context, m *Models, s Scope, p Paging) (Page[Permission], error) {
 		return m.Permissions(ctx, s, PermissionFilter{}, p)
 	}),
-	pages("history", func(c PermissionChange) string { return fmt.Sprint(c.Position) }, func(ctx context.Context, m *Models, s Scope, p Paging) (Page[PermissionChange], error) {
+	pages("history", func(c PermissionChange) string { return strconv.FormatUint(c.Position, 10) }, func(ctx context.Context, m *Models, s Scope, p Paging) (Page[PermissionChange], error) {
 		return m.PermissionHistory(ctx, s, PermissionFilter{}, p)
 	}),
 	pages("orders", func(o Order) string { return o.OrderID.String() }, func(ctx context.Context, m *Models, s Scope, p Paging) (Page[Order], error) {
@@ -42,7 +42,7 @@ var lists = []question{
 	pages("prices", func(p Price) string { return p.CustomerID.String() + p.SKU + string(p.Term) }, func(ctx context.Context, m *Models, s Scope, p Paging) (Page[Price], error) {
 		return m.Prices(ctx, s, PriceFilter{}, p)
 	}),
-	pages("activity", func(a Activity) string { return fmt.Sprint(a.Position) }, func(ctx context.Context, m *Models, s Scope, p Paging) (Page[Activity], error) {
+	pages("activity", func(a Activity) string { return strconv.FormatUint(a.Position, 10) }, func(ctx context.Context, m *Models, s Scope, p Paging) (Page[Activity], error) {
 		return m.Activity(ctx, s, ActivityFilter{}, p)
 	}),
 }

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -182,7 +183,7 @@ func readCursor(ctx context.Context, tx *sqlite.Tx) (eventstore.Cursor, error) {
 		return c, fmt.Errorf("read the checkpoint: %w", err)
 	}
 	if !found || copy(c.Hash[:], hash) != len(c.Hash) {
-		return c, fmt.Errorf("the read models have no checkpoint: remove their directory to make them anew")
+		return c, errors.New("the read models have no checkpoint: remove their directory to make them anew")
 	}
 	if c.Sequence > 0 {
 		c.Time = time.Unix(0, nanos).UTC()

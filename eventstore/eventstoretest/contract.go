@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"permledger/eventstore"
 	"sync"
 	"testing"
 	"time"
+
+	"permledger/eventstore"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"

@@ -6,9 +6,10 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"permledger/eventstore/embedded"
 	"testing"
 	"time"
+
+	"permledger/eventstore/embedded"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"

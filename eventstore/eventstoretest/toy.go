@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"permledger/eventstore"
 	"time"
+
+	"permledger/eventstore"
 
 	"github.com/google/uuid"
 )
