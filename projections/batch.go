@@ -12,7 +12,8 @@ import (
 )
 
 // batch is the transaction in which the folds write. Statements run at once and in order; appended rows
-// are gathered and run many at a time, which spares most of what a single statement costs.
+// are gathered and run many at a time, which spares most of what a single statement costs. A change writes
+// what has been gathered first, for it may be about one of those rows.
 type batch struct {
 	ctx      context.Context
 	tx       *sqlite.Tx
@@ -32,6 +33,9 @@ func (b *batch) exec(query string, args ...any) error {
 // change runs an update that must find its row: an event about something that no event created means
 // that the rows are not what the log says.
 func (b *batch) change(what string, id fmt.Stringer, query string, args ...any) error {
+	if err := b.flush(); err != nil {
+		return err
+	}
 	result, err := b.tx.Exec(b.ctx, query, args...)
 	if err != nil {
 		return err
@@ -42,7 +46,7 @@ func (b *batch) change(what string, id fmt.Stringer, query string, args ...any) 
 	return nil
 }
 
-// appended is a table that only grows, and whose rows no fold reads within the same batch.
+// appended is a table to which rows are added.
 type appended struct {
 	one, many string // statements that insert one row, and rowsPerInsert rows
 	columns   int
@@ -52,7 +56,7 @@ type appended struct {
 const rowsPerInsert = 16
 
 // appendedTables are in the order in which what they gathered is written.
-var appendedTables = []*appended{eventRows, activityRows, commandRows}
+var appendedTables = []*appended{eventRows, activityRows, commandRows, newOrders, newReservations}
 
 func appendTo(table string, columns ...string) *appended {
 	row := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
@@ -83,7 +87,7 @@ func (b *batch) flush() error {
 				return err
 			}
 		}
-		delete(b.gathered, t)
+		b.gathered[t] = b.gathered[t][:0]
 	}
 	return nil
 }

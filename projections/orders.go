@@ -250,6 +250,11 @@ type bought struct {
 	broke      []domain.Reason
 }
 
+var newOrders = appendTo("orders", "position", "order_id", "partner", "customer", "kind", "product", "bought_by", "user", "upn",
+	"billed_to", "status", "quantity", "returned", "exchanged", "term", "billing_plan", "sku", "region", "display_name", "currency",
+	"unit_price", "total", "web_direct", "scope", "scope_subscription", "subscription", "reservation", "lines", "from_order",
+	"from_reservation", "authorised", "broke", "reported", "purchased_at", "starts_at", "expires_at", "reason", "command", "time", "changed")
+
 // order adds an order with its reservations.
 func order(b *batch, e Entry, o bought, lines ...domain.Bought) error {
 	if len(lines) == 0 {
@@ -273,14 +278,10 @@ func order(b *batch, e Entry, o bought, lines ...domain.Bought) error {
 	if len(o.broke) == 0 {
 		broke = nil
 	}
-	return b.exec(`INSERT INTO orders (position, order_id, partner, customer, kind, product, bought_by, user, upn, billed_to, status,
-		quantity, returned, exchanged, term, billing_plan, sku, region, display_name, currency, unit_price, total, web_direct,
-		scope, scope_subscription, subscription, reservation, lines, from_order, from_reservation, authorised, broke, reported,
-		purchased_at, starts_at, expires_at, reason, command, time, changed)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	return b.add(newOrders,
 		int64(e.Position), guid(one.OrderID.UUID), guid(e.Partner.UUID), guid(e.Customer.UUID), string(o.kind),
 		string(domain.AzureReservedInstances), string(o.by.Kind), guid(o.by.UserID.UUID), o.by.UserPrincipalName,
-		guid(one.BilledTo.UUID), string(OrderActive), quantity, string(one.Term), string(one.BillingPlan), one.SKU, one.Region,
+		guid(one.BilledTo.UUID), string(OrderActive), quantity, 0, 0, string(one.Term), string(one.BillingPlan), one.SKU, one.Region,
 		one.DisplayName, string(one.UnitPrice.Currency()), minor(one.UnitPrice), minor(o.total), minor(one.WebDirectPrice),
 		string(one.Scope.Type), guid(one.Scope.SubscriptionID.UUID), guid(one.SubscriptionID.UUID), guid(one.ReservationID.UUID),
 		several, guid(o.from.OrderID.UUID), guid(o.from.ReservationID.UUID), o.authorised, text(string(broke)), o.reported,

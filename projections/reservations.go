@@ -185,16 +185,17 @@ func foldReservations(b *batch, e Entry) error {
 	}
 }
 
+var newReservations = appendTo("reservations", "id", "order_id", "partner", "customer", "bought_by", "subscription", "display_name",
+	"sku", "region", "term", "billing_plan", "family", "state", "quantity", "original", "scope", "scope_subscription", "currency",
+	"unit_price", "web_direct", "renew", "purchased_at", "starts_at", "expires_at", "position", "time", "changed", "changed_time")
+
 // reserve adds a reservation that an order bought.
 func reserve(b *batch, e Entry, r domain.Bought, by BuyerKind, at time.Time) error {
-	return b.exec(`INSERT INTO reservations (id, order_id, partner, customer, bought_by, subscription, display_name, sku, region, term,
-		billing_plan, family, state, quantity, original, scope, scope_subscription, currency, unit_price, web_direct, renew,
-		purchased_at, starts_at, expires_at, position, time, changed, changed_time)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)`,
+	return b.add(newReservations,
 		guid(r.ReservationID.UUID), guid(r.OrderID.UUID), guid(e.Partner.UUID), guid(e.Customer.UUID), string(by),
 		guid(r.SubscriptionID.UUID), r.DisplayName, r.SKU, r.Region, string(r.Term), string(r.BillingPlan), r.Family,
 		string(ReservationActive), r.Quantity, r.Quantity, string(r.Scope.Type), guid(r.Scope.SubscriptionID.UUID),
-		string(r.UnitPrice.Currency()), minor(r.UnitPrice), minor(r.WebDirectPrice),
+		string(r.UnitPrice.Currency()), minor(r.UnitPrice), minor(r.WebDirectPrice), 0,
 		instant(at), instant(r.StartsAt), instant(r.ExpiresAt), int64(e.Position), instant(e.Time), int64(e.Position), instant(e.Time))
 }
 
