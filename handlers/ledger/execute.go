@@ -49,6 +49,9 @@ func (l *Ledger) Execute(ctx context.Context, call Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	if err := l.keepPace(ctx); err != nil {
+		return Answer{}, err
+	}
 	outcome, err := l.writer.Submit(ctx, eventstore.Submission[domain.Request]{
 		ID:            call.ID.UUID,
 		Name:          call.Command.CommandName(),
@@ -67,6 +70,24 @@ func (l *Ledger) Execute(ctx context.Context, call Call) (Answer, error) {
 		return Answer{}, answer.Refusal
 	}
 	return answer, nil
+}
+
+// patience is how long a command waits for read models that are far behind.
+const patience = 2 * time.Second
+
+// keepPace lets a command wait while the read models are far behind, so that they never fall behind
+// without bound, and refuses it as too busy when they do not catch up soon.
+func (l *Ledger) keepPace(ctx context.Context) error {
+	head := l.writer.Head().Position
+	if head <= l.models.Checkpoint().Position+maxLag {
+		return nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := l.models.WaitFor(waiting, head-maxLag); err != nil {
+		return fmt.Errorf("%w: %w", eventstore.ErrBusy, err)
+	}
+	return nil
 }
 
 // Outcome gives the recorded answer to a command by its id, refusals included, to readers who share the
