@@ -113,31 +113,33 @@ func (m Money) String() string {
 	return m.Decimal() + " " + string(m.currency)
 }
 
-type moneyJSON struct {
-	Amount   string   `json:"amount"`
-	Currency Currency `json:"currency"`
-}
+// The one form in which money is written; an amount and a currency need no escapes.
+const (
+	moneyHead = `{"amount":"`
+	moneyMid  = `","currency":"`
+	moneyTail = `"}`
+)
 
 // MarshalJSON writes {"amount":"519.00","currency":"USD"}.
 func (m Money) MarshalJSON() ([]byte, error) {
 	if m.IsZero() {
 		return []byte("null"), nil
 	}
-	return json.Marshal(moneyJSON{Amount: m.Decimal(), Currency: m.currency})
+	return []byte(moneyHead + m.Decimal() + moneyMid + string(m.currency) + moneyTail), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes, negative amounts included.
+// UnmarshalJSON reads what MarshalJSON writes, negative amounts included, in whatever form JSON allows.
 func (m *Money) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		*m = Money{}
 		return nil
 	}
-	var j moneyJSON
-	if err := json.Unmarshal(data, &j); err != nil {
+	amount, currency, err := splitMoney(string(data))
+	if err != nil {
 		return err
 	}
-	amount, negative := strings.CutPrefix(j.Amount, "-")
-	parsed, err := ParseMoney(amount, j.Currency)
+	amount, negative := strings.CutPrefix(amount, "-")
+	parsed, err := ParseMoney(amount, Currency(currency))
 	if err != nil {
 		return err
 	}
@@ -146,6 +148,24 @@ func (m *Money) UnmarshalJSON(data []byte) error {
 	}
 	*m = parsed
 	return nil
+}
+
+// splitMoney takes the form that is written apart at once, since stored events are full of it, and leaves
+// any other to encoding/json.
+func splitMoney(s string) (amount, currency string, err error) {
+	if rest, ok := strings.CutPrefix(s, moneyHead); ok {
+		if rest, ok = strings.CutSuffix(rest, moneyTail); ok {
+			if amount, currency, ok = strings.Cut(rest, moneyMid); ok && !strings.ContainsAny(rest[:len(amount)], `"\\`) && len(currency) == 3 {
+				return amount, currency, nil
+			}
+		}
+	}
+	var j struct {
+		Amount   string `json:"amount"`
+		Currency string `json:"currency"`
+	}
+	err = json.Unmarshal([]byte(s), &j)
+	return j.Amount, j.Currency, err
 }
 
 // add sums two amounts. ok is false when the currencies differ or the sum does not fit.

@@ -41,6 +41,22 @@ func TestWhatIsNotAnAmountIsRefused(t *testing.T) {
 	require.Error(t, json.Unmarshal([]byte(`{"amount":1,"currency":"USD"}`), new(domain.Money)), "a JSON number is no decimal")
 }
 
+func TestMoneyIsReadInWhateverFormJSONAllows(t *testing.T) {
+	t.Parallel()
+	for _, form := range []string{
+		`{"amount":"519.00","currency":"USD"}`,
+		` { "currency" : "USD", "amount" : "519.00" } `,
+		`{"amount":"519.\u0030\u0030","currency":"USD"}`,
+	} {
+		var m domain.Money
+		require.NoError(t, json.Unmarshal([]byte(form), &m), form)
+		require.Equal(t, "519.00 USD", m.String())
+	}
+	for _, form := range []string{`{"amount":"519.00"}`, `{"amount":"5","currency":"usd"}`, `{"amount":"1\",\"currency\":\"USD","currency":"USD"}`, `[]`, `"519.00 USD"`} {
+		require.Error(t, json.Unmarshal([]byte(form), new(domain.Money)), form)
+	}
+}
+
 func TestMoneyReadsWhatItWrites(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
