@@ -22,6 +22,7 @@ type tables struct {
 	customers     table[TenantID, customer]
 	subscriptions table[SubscriptionID, subscription]
 	roles         table[roleKey, RoleSet]
+	owners        table[ownerKey, int32]
 	prices        table[priceKey, price]
 	orders        table[orderKey, struct{}]
 	reservations  table[ReservationID, reservation]
@@ -41,6 +42,7 @@ func NewBook(policies ...Policy) *Book {
 		customers:     newTable[TenantID, customer](),
 		subscriptions: newTable[SubscriptionID, subscription](),
 		roles:         newTable[roleKey, RoleSet](),
+		owners:        newTable[ownerKey, int32](),
 		prices:        newTable[priceKey, price](),
 		orders:        newTable[orderKey, struct{}](),
 		reservations:  newTable[ReservationID, reservation](),
@@ -111,6 +113,7 @@ func (b *Book) Commit(head uint64) {
 	b.customers.merge()
 	b.subscriptions.merge()
 	b.roles.merge()
+	b.owners.merge()
 	b.prices.merge()
 	b.orders.merge()
 	b.reservations.merge()
@@ -127,6 +130,7 @@ func (b *Book) Discard() {
 	b.customers.discard()
 	b.subscriptions.discard()
 	b.roles.discard()
+	b.owners.discard()
 	b.prices.discard()
 	b.orders.discard()
 	b.reservations.discard()
@@ -145,6 +149,7 @@ func (b *Book) read(ask func(t *tables)) uint64 {
 		customers:     b.customers.settled(),
 		subscriptions: b.subscriptions.settled(),
 		roles:         b.roles.settled(),
+		owners:        b.owners.settled(),
 		prices:        b.prices.settled(),
 		orders:        b.orders.settled(),
 		reservations:  b.reservations.settled(),

@@ -68,6 +68,12 @@ func (b *Book) PartnerOf(customer TenantID) (owner TenantID, known bool) {
 	return owner, known
 }
 
+// IsOwner reports whether a user holds Owner on any of a customer's subscriptions.
+func (b *Book) IsOwner(customer TenantID, user UserID) (holds bool) {
+	b.read(func(t *tables) { _, holds = t.owners.get(ownerKey{customer, user}) })
+	return holds
+}
+
 // IsPartner reports whether a tenant is a partner of this ledger.
 func (b *Book) IsPartner(tenant TenantID) (known bool) {
 	b.read(func(t *tables) { _, known = t.partners.get(tenant) })

@@ -68,3 +68,20 @@ func TestOnlyAnAdminAgentAssignsRoles(t *testing.T) {
 	gone := domaintest.One[domain.SubscriptionRoleRemoved](t, b.Accepted(domaintest.Admin, domaintest.Remove(domaintest.Buyer, domain.Owner)))
 	require.Equal(t, domaintest.Buyer.User, gone.UserID)
 }
+
+func TestAUserIsOwnerWhileAnySubscriptionIsHeld(t *testing.T) {
+	t.Parallel()
+	b := domaintest.Subscribed(t)
+	second := domain.SubscriptionID{UUID: domaintest.ID("test")}
+	b.Given(domaintest.Admin, domain.RecordSubscription{CustomerID: domaintest.Customer, SubscriptionID: second, Kind: domain.AzurePlan, Name: "Test"})
+	onSecond := domaintest.Assign(domaintest.Buyer, domain.Owner).RoleAssignment
+	onSecond.SubscriptionID = second
+	is := func() bool { return b.IsOwner(domaintest.Customer, domaintest.Buyer.User) }
+	b.Given(domaintest.Admin, domaintest.Assign(domaintest.Buyer, domain.Reader))
+	require.False(t, is())
+	b.Given(domaintest.Admin, domaintest.Assign(domaintest.Buyer, domain.Owner), domain.AssignSubscriptionRole{RoleAssignment: onSecond})
+	b.Given(domaintest.Admin, domaintest.Remove(domaintest.Buyer, domain.Owner))
+	require.True(t, is())
+	b.Given(domaintest.Admin, domain.RemoveSubscriptionRole{RoleAssignment: onSecond})
+	require.False(t, is())
+}

@@ -36,7 +36,11 @@ func (b *Book) Restore(from io.Reader) error {
 		b.subscriptions.current[SubscriptionID{r.id()}] = subscription{customer: TenantID{r.id()}, kind: SubscriptionKind(r.text()), status: SubscriptionStatus(r.text()), name: r.text()}
 	}
 	for range r.rows() {
-		b.roles.current[roleKey{SubscriptionID{r.id()}, UserID{r.id()}}] = RoleSet(r.uint())
+		key, held := roleKey{SubscriptionID{r.id()}, UserID{r.id()}}, RoleSet(r.uint())
+		b.roles.current[key] = held
+		if held&Owner.bit() != 0 {
+			b.owners.current[ownerKey{b.subscriptions.current[key.subscription].customer, key.user}]++
+		}
 	}
 	b.restoreCommerce(r)
 	for range r.rows() {

@@ -95,16 +95,37 @@ type roleKey struct {
 	user         UserID
 }
 
-func (e SubscriptionRoleAssigned) evolve(t *tables, _ Fact) {
+// ownerKey counts the subscriptions of a customer on which a user is Owner.
+type ownerKey struct {
+	customer TenantID
+	user     UserID
+}
+
+func (e SubscriptionRoleAssigned) evolve(t *tables, f Fact) {
 	key := roleKey{e.SubscriptionID, e.UserID}
 	held, _ := t.roles.get(key)
 	t.roles.set(key, held|e.Role.bit())
+	if e.Role == Owner && held&Owner.bit() == 0 {
+		t.countOwner(ownerKey{f.Customer, e.UserID}, +1)
+	}
 }
 
-func (e SubscriptionRoleRemoved) evolve(t *tables, _ Fact) {
+func (e SubscriptionRoleRemoved) evolve(t *tables, f Fact) {
 	key := roleKey{e.SubscriptionID, e.UserID}
 	held, _ := t.roles.get(key)
 	t.roles.set(key, held&^e.Role.bit())
+	if e.Role == Owner && held&Owner.bit() != 0 {
+		t.countOwner(ownerKey{f.Customer, e.UserID}, -1)
+	}
+}
+
+func (t *tables) countOwner(key ownerKey, change int32) {
+	n, _ := t.owners.get(key)
+	if n += change; n == 0 {
+		t.owners.remove(key)
+		return
+	}
+	t.owners.set(key, n)
 }
 
 func (t *tables) isOwner(id SubscriptionID, user UserID) bool {

@@ -33,6 +33,10 @@ func TestARestoredBookDecidesLikeTheOneThatWasSaved(t *testing.T) {
 		require.Equal(rt, b.Head(), restored.Head())
 		require.Equal(rt, saved, written(rt, restored), "the same state has the same bytes")
 		later := b.Now.AddDate(0, 0, 1)
+		for _, user := range []string{"one", "two"} {
+			id := domain.UserID{UUID: domaintest.ID(user)}
+			require.Equal(rt, b.IsOwner(domaintest.Customer, id), restored.IsOwner(domaintest.Customer, id))
+		}
 		require.ElementsMatch(rt, b.DueRenewals(later.AddDate(10, 0, 0)), restored.DueRenewals(later.AddDate(10, 0, 0)))
 		for _, c := range everyCommandFor(domaintest.Customer) {
 			for _, actor := range []domain.Actor{domaintest.Admin, domaintest.Sales, domaintest.Buyer} {

@@ -87,7 +87,7 @@ func (a *API) authorise(ctx context.Context, p auth.Principal, rule access, cust
 	case p.Actor.OnPartnerSide():
 		return a.agentsView(p, rule, customer)
 	case p.Actor.Roles.Has(domain.CustomerUser):
-		return a.customersView(ctx, p, rule, customer)
+		return a.customersView(p, rule, customer)
 	default:
 		return view{}, problem.Refuse(domain.CodeRoleNotAllowed, "The token carries none of the ledger's roles.")
 	}
@@ -109,7 +109,7 @@ func (a *API) agentsView(p auth.Principal, rule access, customer domain.TenantID
 	return view{Principal: p, scope: projections.OfCustomer(partner, customer), prices: true}, nil
 }
 
-func (a *API) customersView(ctx context.Context, p auth.Principal, rule access, customer domain.TenantID) (view, error) {
+func (a *API) customersView(p auth.Principal, rule access, customer domain.TenantID) (view, error) {
 	own := p.Actor.Tenant
 	partner, known := a.ledger.Book().PartnerOf(own)
 	switch {
@@ -121,24 +121,13 @@ func (a *API) customersView(ctx context.Context, p auth.Principal, rule access, 
 		return view{}, noCustomer(customer)
 	}
 	scope := projections.OfCustomer(partner, own)
-	owner, err := a.isOwner(ctx, scope, p.Actor.User)
+	owner := a.ledger.Book().IsOwner(own, p.Actor.User)
 	switch {
-	case err != nil:
-		return view{}, err
 	case rule.customer == owners && !owner:
 		return view{}, problem.Refuse(domain.CodeOwnerMissing, "Only a user who holds Owner on one of your subscriptions may read this. Ask your partner to assign it.")
 	default:
 		return view{Principal: p, scope: scope, prices: owner}, nil
 	}
-}
-
-// isOwner reports whether a customer's user holds Owner on any of its subscriptions.
-func (a *API) isOwner(ctx context.Context, own projections.Scope, user domain.UserID) (bool, error) {
-	if user.IsZero() {
-		return false, nil
-	}
-	page, err := a.ledger.Models().Subscriptions(ctx, own, projections.SubscriptionFilter{Owner: user}, projections.Paging{Limit: 1})
-	return len(page.Items) > 0, err
 }
 
 func roleNotAllowed(roles domain.Roles) error {
