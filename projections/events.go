@@ -138,6 +138,9 @@ func (m *Models) EventAt(ctx context.Context, s Scope, position uint64) (Event, 
 func selectEvents(ctx context.Context, tx *sqlite.Tx, c conditions, most int) ([]Event, error) {
 	items := []Event{}
 	err := tx.Query(ctx, func(row *sql.Rows) error {
+		if len(items) == most {
+			return sqlite.ErrEnough
+		}
 		var e Event
 		var roles, data string
 		err := row.Scan(&e.Position, &e.CustomerID, &e.Type, &e.Version, moment{&e.Time}, &e.CommandID, &e.Command, &e.Actor.Tenant,
@@ -147,7 +150,7 @@ func selectEvents(ctx context.Context, tx *sqlite.Tx, c conditions, most int) ([
 		items = append(items, e)
 		return err
 	}, `SELECT e.position, e.customer, e.type, e.version, e.time, e.command, e.command_name, e.tenant, e.user, e.upn, e.roles, e.app,
-		e.reason, e.correlation, e.data FROM events e WHERE `+c.String()+` ORDER BY e.position LIMIT ?`, append(c.args, most)...)
+		e.reason, e.correlation, e.data FROM events e WHERE `+c.String()+` ORDER BY e.position`, c.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
 	}

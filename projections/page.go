@@ -135,13 +135,16 @@ func (l *listing[T]) page(ctx context.Context, tx *sqlite.Tx, name string, s Sco
 	}
 	n := limit(p.Limit)
 	query := l.rows + " WHERE " + l.conditions.String() +
-		" ORDER BY " + strings.Join(l.keys, direction+", ") + direction + " LIMIT ?"
+		" ORDER BY " + strings.Join(l.keys, direction+", ") + direction
 	items := make([]T, 0, n)
 	err = tx.Query(ctx, func(row *sql.Rows) error {
+		if len(items) > n {
+			return sqlite.ErrEnough
+		}
 		item, err := l.scan(row)
 		items = append(items, item)
 		return err
-	}, query, append(l.conditions.args, n+1)...)
+	}, query, l.conditions.args...)
 	if err != nil {
 		return nil, "", fmt.Errorf("list %s: %w", name, err)
 	}

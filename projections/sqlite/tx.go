@@ -97,8 +97,12 @@ func (tx *Tx) Script(ctx context.Context, statements string) error {
 	return tx.conn.run(ctx, statements)
 }
 
-// Query runs a statement that gives rows and hands them to scan one by one. scan must leave the
-// transaction alone: the statement is still under way.
+// ErrEnough is what a scan returns that wants no more rows. Unlike a bound LIMIT it leaves the statement as it
+// was prepared: SQLite plans again whenever the value of a LIMIT is bound.
+var ErrEnough = errors.New("no more rows are wanted")
+
+// Query runs a statement that gives rows and hands them to scan one by one, until it returns ErrEnough. scan
+// must leave the transaction alone: the statement is still under way.
 func (tx *Tx) Query(ctx context.Context, scan func(row *sql.Rows) error, query string, args ...any) (err error) {
 	rows, err := tx.rows(ctx, query, args)
 	if err != nil {
@@ -106,7 +110,9 @@ func (tx *Tx) Query(ctx context.Context, scan func(row *sql.Rows) error, query s
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		if err := scan(rows); err != nil {
+		if err := scan(rows); errors.Is(err, ErrEnough) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}
