@@ -81,6 +81,9 @@ func describe[E Event](version int, summary string) kind {
 // EncodeEvent gives an event's stored name, version and bytes.
 func EncodeEvent(e Event) (name string, version int, data []byte, err error) {
 	name = e.EventType()
+	if a, ok := e.(appender); ok {
+		return name, kinds[name].version, a.appendJSON(make([]byte, 0, 1024)), nil
+	}
 	data, err = json.Marshal(e)
 	if err != nil {
 		return "", 0, nil, fmt.Errorf("encode %s: %w", name, err)

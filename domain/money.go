@@ -125,7 +125,13 @@ func (m Money) MarshalJSON() ([]byte, error) {
 	if m.IsZero() {
 		return []byte("null"), nil
 	}
-	return []byte(moneyHead + m.Decimal() + moneyMid + string(m.currency) + moneyTail), nil
+	return m.appendJSON(nil), nil
+}
+
+func (m Money) appendJSON(b []byte) []byte {
+	b = append(append(b, moneyHead...), m.Decimal()...)
+	b = append(append(b, moneyMid...), m.currency...)
+	return append(b, moneyTail...)
 }
 
 // UnmarshalJSON reads what MarshalJSON writes, negative amounts included, in whatever form JSON allows.

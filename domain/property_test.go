@@ -1,7 +1,9 @@
 package domain_test
 
 import (
+	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -166,5 +168,46 @@ func TestQuantitiesAreNeitherMadeNorLost(t *testing.T) {
 				require.GreaterOrEqual(t, n, int64(0), "reservation %s", id)
 			}
 		})
+	})
+}
+
+func TestWhatAnEventWritesItselfIsWhatEncodingJSONWrites(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "plain", `"`, "<&>", "台灣", "a\u2028b", "\xff"}))
+		id := func(name string) uuid.UUID {
+			return uuid.UUID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(rt, name))
+		}
+		at := func(name string) time.Time {
+			return time.Unix(rapid.Int64Range(0, 1<<35).Draw(rt, name), rapid.Int64Range(0, 999_999_999).Draw(rt, name)).UTC()
+		}
+		money := func(name string) domain.Money {
+			m, err := domain.NewMoney(rapid.Int64().Draw(rt, name), rapid.SampledFrom([]domain.Currency{"USD", "JPY", "KWD"}).Draw(rt, name))
+			require.NoError(rt, err)
+			return rapid.SampledFrom([]domain.Money{{}, m}).Draw(rt, name)
+		}
+		bought := domain.Bought{
+			OrderID: domain.OrderID{UUID: id("order")}, ReservationID: domain.ReservationID{UUID: id("reservation")}, SubscriptionID: domain.SubscriptionID{UUID: id("subscription")},
+			Offer:  domain.Offer{SKU: text.Draw(rt, "sku"), Region: text.Draw(rt, "region"), Term: domain.OneYear, BillingPlan: domain.Monthly},
+			Family: text.Draw(rt, "family"), Quantity: rapid.Int64().Draw(rt, "quantity"),
+			Scope:       domain.Scope{Type: domain.Single, SubscriptionID: rapid.SampledFrom([]domain.SubscriptionID{{}, {UUID: id("scope")}}).Draw(rt, "scope")},
+			DisplayName: text.Draw(rt, "name"), UnitPrice: money("unit"), Total: money("total"), WebDirectPrice: money("web"),
+			BilledTo: domain.TenantID{UUID: id("partner")}, StartsAt: at("starts"), ExpiresAt: at("ends"),
+		}
+		user := rapid.SampledFrom([]domain.UserID{{}, {UUID: id("user")}}).Draw(rt, "user")
+		var broke []domain.Reason
+		for range rapid.IntRange(0, 2).Draw(rt, "broke") {
+			broke = append(broke, domain.Reason{Rule: text.Draw(rt, "rule"), Code: domain.CodeOwnerMissing, Detail: text.Draw(rt, "detail")})
+		}
+		for _, e := range []domain.Event{
+			domain.CustomerPurchasedReservation{Bought: bought, UserID: user, UserPrincipalName: text.Draw(rt, "upn"), PurchasedAt: at("bought"), Reported: rapid.Bool().Draw(rt, "reported"), Authorised: rapid.Bool().Draw(rt, "authorised"), Broke: broke},
+			domain.PartnerPurchasedReservation{Bought: bought, UserID: user, UserPrincipalName: text.Draw(rt, "upn"), PurchasedAt: at("bought")},
+		} {
+			_, _, data, err := domain.EncodeEvent(e)
+			require.NoError(rt, err)
+			want, err := json.Marshal(e)
+			require.NoError(rt, err)
+			require.Equal(rt, string(want), string(data))
+		}
 	})
 }
