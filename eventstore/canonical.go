@@ -208,40 +208,12 @@ func (p *parser) optional(name string) string {
 
 // value reads one JSON value and returns a copy of its bytes.
 func (p *parser) value() []byte {
-	start, depth := p.at, 0
-	for inText := false; !p.bad && p.at < len(p.b); p.at++ {
-		c := p.b[p.at]
-		switch {
-		case inText && c == '\\':
-			p.at++
-		case c == '"':
-			inText = !inText
-			if !inText && depth == 0 && p.b[start] == '"' {
-				return p.checked(start, p.at+1)
-			}
-		case inText:
-		case c == '{' || c == '[':
-			depth++
-		case (c == '}' || c == ']' || c == ',') && depth == 0:
-			return p.checked(start, p.at) // a number or a word ends where it ends
-		case c == '}' || c == ']':
-			depth--
-			if depth == 0 {
-				return p.checked(start, p.at+1)
-			}
-		}
-	}
-	p.bad = true
-	return nil
-}
-
-// checked copies a part that must be one JSON value without space around it.
-func (p *parser) checked(start, end int) []byte {
-	v := p.b[start:end]
-	if len(v) == 0 || v[0] <= ' ' || v[len(v)-1] <= ' ' || !json.Valid(v) {
+	end := skipValue(p.b, p.at, 0)
+	if p.bad || end < 0 {
 		p.bad = true
 		return nil
 	}
+	v := append([]byte(nil), p.b[p.at:end]...)
 	p.at = end
-	return append([]byte(nil), v...)
+	return v
 }

@@ -1,6 +1,9 @@
 package eventstore
 
 import (
+	"bytes"
+	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,5 +36,30 @@ func TestTheFastDecoderAgreesWithEncodingJSON(t *testing.T) {
 		slow, err := decodeAny(b)
 		require.NoError(t, err, "%s", b)
 		require.Equal(t, slow, fast, "%s", b)
+	})
+}
+
+func TestAValueIsValidExactlyWhenEncodingJSONSaysSo(t *testing.T) {
+	t.Parallel()
+	for _, v := range []string{
+		`{}`, `[]`, `""`, `0`, `-0`, `-0.5e+10`, `1E5`, `true`, `null`, `[1,{"a":[]}]`, "{ \"a\" : 1 ,\t\"b\":[ ] }",
+		``, `{`, `{,}`, `[1,]`, `{"a"}`, `{"a":}`, `{a:1}`, `01`, `1.`, `.5`, `-`, `1e`, `tru`, `"`, `"\x"`, `"\u12g4"`, `"\uABCD"`, "\"\x01\"", `[}`, `1 2`, "\x00",
+	} {
+		require.Equal(t, json.Valid([]byte(v)), validValue([]byte(v)), "%q", v)
+	}
+	pieces := rapid.SampledFrom([]string{`{`, `}`, `[`, `]`, `"`, `,`, `:`, `a`, `\\`, `u00e9`, `0`, `1`, `-`, `.`, `e`, `E+`, `true`, `null`, ` `, "\t", "\x1f", "é", "\xff"})
+	rapid.Check(t, func(t *rapid.T) {
+		v := []byte(strings.Join(rapid.SliceOfN(pieces, 1, 12).Draw(t, "pieces"), ""))
+		trimmed := len(bytes.TrimSpace(v)) == len(v) // space at the ends is valid JSON, but no part of a value
+		require.Equal(t, json.Valid(v) && trimmed, validValue(v), "%q", v)
+	})
+}
+
+func FuzzValidValue(f *testing.F) {
+	f.Add([]byte(`{"a":[1,-2.5e3,"\u00e9",null,true]}`))
+	f.Fuzz(func(t *testing.T, v []byte) {
+		if len(bytes.TrimSpace(v)) == len(v) && json.Valid(v) != validValue(v) {
+			t.Fatalf("%q", v)
+		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 // does not know, unknown members, anything after the record and line ends, but
 // checks nothing that needs the record before it.
 func DecodeRecord(b []byte) (Record, error) {
-	if bytes.ContainsAny(b, "\r\n") {
+	if !oneLine(b) {
 		return Record{}, errors.New("decode record: it is more than one line")
 	}
 	r, ok := decodeCanonical(b)

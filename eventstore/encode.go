@@ -1,9 +1,7 @@
 package eventstore
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -153,9 +151,9 @@ func checkEvent(e *Event) error {
 	switch {
 	case e.Type == "":
 		return errors.New("an event needs a type")
-	case bytes.ContainsAny(e.Data, "\r\n"):
+	case !oneLine(e.Data):
 		return fmt.Errorf("the data of event %s holds a line end", e.Type)
-	case !json.Valid(e.Data):
+	case !validValue(e.Data):
 		return fmt.Errorf("the data of event %s is not valid JSON", e.Type)
 	}
 	return nil

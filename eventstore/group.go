@@ -143,8 +143,9 @@ func (w *Writer[C, E]) duplicate(g *group[C, E], firsts map[uuid.UUID]int, i int
 	return found || blind
 }
 
-// chunkItems is how many items one goroutine encodes at least.
-const chunkItems = 64
+// chunkItems is how many items one goroutine encodes at least: about as many as
+// take longer than handing them over.
+const chunkItems = 16
 
 // encode gives each decided command its stored form, and the group its record.
 // It returns how many of the requests fit into one record; when that is not all

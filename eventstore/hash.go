@@ -31,14 +31,29 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	if len(text) != hex.EncodedLen(len(h)) {
 		return fmt.Errorf("a hash has %d hexadecimal digits, not %d", hex.EncodedLen(len(h)), len(text))
 	}
-	for _, c := range text {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return fmt.Errorf("a hash has lower-case hexadecimal digits only, not %q", c)
+	for i := range h {
+		high, low := digits[text[2*i]], digits[text[2*i+1]]
+		if high == noDigit || low == noDigit {
+			return fmt.Errorf("a hash has lower-case hexadecimal digits only, not %q", text[2*i:2*i+2])
 		}
+		h[i] = high<<4 | low
 	}
-	_, err := hex.Decode(h[:], text)
-	return err
+	return nil
 }
+
+// noDigit is what digits holds for a byte that is no lower-case hexadecimal digit.
+const noDigit = 0xff
+
+// digits gives the value of each lower-case hexadecimal digit.
+var digits = func() (t [256]byte) {
+	for c := range t {
+		t[c] = noDigit
+	}
+	for i, c := range []byte("0123456789abcdef") {
+		t[c] = byte(i)
+	}
+	return t
+}()
 
 // ParseHash reads the text form of a hash.
 func ParseHash(s string) (Hash, error) {
