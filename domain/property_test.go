@@ -2,6 +2,7 @@ package domain_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 	"time"
 
@@ -208,6 +209,21 @@ func TestWhatAnEventWritesItselfIsWhatEncodingJSONWrites(t *testing.T) {
 			want, err := json.Marshal(e)
 			require.NoError(rt, err)
 			require.Equal(rt, string(want), string(data))
+			sameAsEncodingJSON(rt, e, data)
+			cut := rapid.IntRange(0, len(data)-1).Draw(rt, "cut")
+			piece := rapid.SampledFrom([]string{"", `"`, "}", "{", "0", "-", " ", `\\`, ",", "null", "1.5", "x"}).Draw(rt, "piece")
+			sameAsEncodingJSON(rt, e, []byte(string(data[:cut])+piece+string(data[min(len(data), cut+rapid.IntRange(0, 3).Draw(rt, "length")):])))
 		}
 	})
+}
+
+// sameAsEncodingJSON decodes bytes as an event is decoded and as encoding/json does; both must agree.
+func sameAsEncodingJSON(rt *rapid.T, like domain.Event, data []byte) {
+	got, err := domain.DecodeEvent(like.EventType(), 1, data)
+	into := reflect.New(reflect.TypeOf(like))
+	slow := json.Unmarshal(data, into.Interface())
+	require.Equal(rt, slow == nil, err == nil, "%s", data)
+	if err == nil {
+		require.Equal(rt, into.Elem().Interface(), got, "%s", data)
+	}
 }
