@@ -3,13 +3,14 @@ package eventstore_test
 import (
 	"context"
 	"fmt"
-	"permledger/eventstore"
-	"permledger/eventstore/eventstoretest"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"permledger/eventstore"
+	"permledger/eventstore/eventstoretest"
 )
 
 // BenchmarkSubmit measures commands from many clients through the writer into

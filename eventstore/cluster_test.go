@@ -3,8 +3,6 @@ package eventstore_test
 import (
 	"context"
 	"errors"
-	"permledger/eventstore"
-	"permledger/eventstore/eventstoretest"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +12,9 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+
+	"permledger/eventstore"
+	"permledger/eventstore/eventstoretest"
 )
 
 // TestG1NothingAcknowledgedIsLostWithTheLeader stops the server that leads the

@@ -1,11 +1,12 @@
 package eventstore_test
 
 import (
-	"permledger/eventstore/eventstoretest"
 	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"permledger/eventstore/eventstoretest"
 )
 
 func TestContractEmbedded(t *testing.T) {

@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"permledger/eventstore"
-	"permledger/eventstore/embedded"
-	"permledger/eventstore/eventstoretest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +15,10 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+
+	"permledger/eventstore"
+	"permledger/eventstore/embedded"
+	"permledger/eventstore/eventstoretest"
 )
 
 // patience bounds every look at a damaged store: finding nothing for ever is as
@@ -41,7 +42,7 @@ func (d disk) block(n int) string { return filepath.Join(d.stream(), "msgs", fmt
 
 func (d disk) start(t *testing.T) *embedded.Server {
 	t.Helper()
-	s, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(d.dir, "server"), UnsafeNoSyncForTests: true})
+	s, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(d.dir, "server"), Unsynced: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
@@ -57,7 +58,7 @@ var template = sync.OnceValues(func() (string, error) {
 	}
 	templateDir.Store(&dir)
 	d := disk{dir}
-	s, err := embedded.Start(context.Background(), embedded.Options{Dir: filepath.Join(dir, "server"), UnsafeNoSyncForTests: true})
+	s, err := embedded.Start(context.Background(), embedded.Options{Dir: filepath.Join(dir, "server"), Unsynced: true})
 	if err != nil {
 		return "", err
 	}

@@ -1,11 +1,12 @@
 package eventstore_test
 
 import (
-	"permledger/eventstore"
-	"permledger/eventstore/eventstoretest"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"permledger/eventstore"
+	"permledger/eventstore/eventstoretest"
 )
 
 // TestTheContractCatchesAStoreThatAppendsBlindly shows that the history checks

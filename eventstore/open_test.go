@@ -9,8 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"permledger/eventstore"
-	"permledger/eventstore/eventstoretest"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +16,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+
+	"permledger/eventstore"
+	"permledger/eventstore/eventstoretest"
 )
 
 func replaceInFile(t *testing.T, path, old, with string) {

@@ -2,13 +2,14 @@ package eventstore_test
 
 import (
 	"encoding/json"
-	"permledger/eventstore"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"permledger/eventstore"
 )
 
 func genID(t *rapid.T) uuid.UUID {

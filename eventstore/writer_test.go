@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"permledger/eventstore"
-	"permledger/eventstore/eventstoretest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +12,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+
+	"permledger/eventstore"
+	"permledger/eventstore/eventstoretest"
 )
 
 type (

@@ -6,13 +6,16 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"permledger/eventstore/embedded"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"permledger/eventstore/embedded"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -78,4 +81,26 @@ func TestAServerThatMayNotSyncIsRefused(t *testing.T) {
 		require.Equal(t, want == embedded.SyncAsserted, c.Synced())
 		require.NoError(t, c.Close())
 	}
+}
+
+func TestAfterARestartTheSameConnectionFindsTheSameData(t *testing.T) {
+	t.Parallel()
+	s, err := embedded.Start(t.Context(), embedded.Options{Dir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	stream, err := s.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
+	require.NoError(t, err)
+	for round := range uint64(3) {
+		require.NoError(t, s.Restart(t.Context()))
+		require.True(t, s.Running())
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			info, err := stream.Info(t.Context())
+			require.NoError(c, err)
+			require.Equal(c, round, info.State.Msgs)
+		}, 10*time.Second, 10*time.Millisecond)
+		_, err = s.JetStream().Publish(t.Context(), "s", []byte("again"))
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.Close())
+	require.Error(t, s.Restart(t.Context()), "what is closed stays closed")
 }

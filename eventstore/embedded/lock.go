@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// lockFile is the name of the file that is locked in a data directory.
-const lockFile = "lock"
+// LockFile is the name of the file that is locked in a data directory.
+const LockFile = "lock"
 
 // Lock is a lock on a directory. The kernel drops it when the process ends,
 // however it ends, so there is never a stale one to remove.
@@ -40,7 +40,7 @@ func LockDir(dir string) (*Lock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("lock the data directory: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, LockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the data directory: %w", err)
 	}

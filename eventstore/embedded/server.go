@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -47,20 +49,24 @@ type Options struct {
 	// Logger gets what the server has to say: its warnings and errors as such,
 	// everything else at debug level. Nothing is logged when nil.
 	Logger *slog.Logger
-	// UnsafeNoSyncForTests acknowledges before anything is synced. Only a test
-	// that does not care for its data may set it.
-	UnsafeNoSyncForTests bool
+	// Unsynced acknowledges before anything is synced. It is for a store that
+	// nobody relies on yet: whoever fills one syncs its files after Close, and
+	// checks them, before it becomes a ledger.
+	Unsynced bool
 }
 
 // Server is a NATS server inside this process. It listens nowhere; the only
 // connection is Conn.
 type Server struct {
-	server *server.Server
-	conn   *nats.Conn
-	js     jetstream.JetStream
-	lock   *Lock
-	once   sync.Once
-	err    error
+	opts Options
+	conn *nats.Conn
+	js   jetstream.JetStream
+	lock *Lock
+	once sync.Once
+	err  error
+
+	mu      sync.Mutex // held while the server is replaced
+	current atomic.Pointer[server.Server]
 }
 
 // Start locks the data directory and starts a server on it. It returns a
@@ -82,26 +88,34 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock}
-	if err := s.start(ctx, opts); err != nil {
+	s := &Server{opts: opts, lock: lock}
+	if err := s.start(ctx); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("start the embedded server: %w", err)
+	}
+	if err := s.connect(); err != nil {
+		_ = s.Close()
+		return nil, fmt.Errorf("connect to the embedded server: %w", err)
 	}
 	return s, nil
 }
 
-func (s *Server) start(ctx context.Context, opts Options) error {
+// start makes a server on the files and waits until it has recovered them.
+func (s *Server) start(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	opts := s.opts
 	if err := os.MkdirAll(filepath.Clean(opts.StoreDir), 0o700); err != nil {
 		return err
 	}
-	var err error
-	s.server, err = server.NewServer(&server.Options{
+	made, err := server.NewServer(&server.Options{
 		ServerName:             "embedded",
 		DontListen:             true,
 		NoSigs:                 true,
 		JetStream:              true,
 		StoreDir:               opts.StoreDir,
-		SyncAlways:             !opts.UnsafeNoSyncForTests,
+		SyncAlways:             !opts.Unsynced,
 		JetStreamMaxStore:      maxStore,
 		JetStreamMaxMemory:     maxMemory,
 		MaxPayload:             MaxPayload,
@@ -110,13 +124,27 @@ func (s *Server) start(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	s.server.SetLoggerV2(&logger{opts.Logger}, false, false, false)
-	s.server.Start()
-	if err := s.waitReady(ctx, opts.Ready); err != nil {
+	made.SetLoggerV2(&logger{opts.Logger}, false, false, false)
+	made.Start()
+	if err := waitReady(ctx, made, opts.Ready); err != nil {
+		made.Shutdown()
+		made.WaitForShutdown()
 		return err
 	}
-	s.conn, err = nats.Connect("", nats.InProcessServer(s.server),
-		nats.Name("embedded"), nats.NoReconnect(), nats.ReconnectBufSize(-1))
+	// Only now: a client must not meet a server that does not know its streams yet.
+	s.current.Store(made)
+	return nil
+}
+
+// connect makes the one connection, which finds whatever server is there when it
+// was lost. What is published meanwhile fails at once and is never buffered.
+func (s *Server) connect() error {
+	var err error
+	s.conn, err = nats.Connect("", nats.InProcessServer(s), nats.Name("embedded"),
+		nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.ReconnectBufSize(-1),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			s.opts.Logger.Debug("embedded connection", "error", err)
+		}))
 	if err != nil {
 		return err
 	}
@@ -124,14 +152,36 @@ func (s *Server) start(ctx context.Context, opts Options) error {
 	return err
 }
 
-// waitReady waits until the server has recovered its store.
-func (s *Server) waitReady(ctx context.Context, limit time.Duration) error {
+// InProcessConn gives a connection to the server there is. It implements
+// nats.InProcessConnProvider.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.current.Load().InProcessConn() }
+
+// Restart stops the server and starts another on the same files, under the same
+// lock. It is for a server that no longer answers because its disk failed; Conn
+// reconnects by itself. On an error there is no server until the next try.
+func (s *Server) Restart(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.current.Load()
+	old.Shutdown()
+	old.WaitForShutdown()
+	if s.conn.IsClosed() {
+		return errors.New("restart the embedded server: it is closed")
+	}
+	if err := s.start(ctx); err != nil {
+		return fmt.Errorf("restart the embedded server: %w", err)
+	}
+	return nil
+}
+
+// waitReady waits until a server has recovered its store.
+func waitReady(ctx context.Context, made *server.Server, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
-	for !s.server.ReadyForConnections(50*time.Millisecond) || !s.server.JetStreamEnabled() {
+	for !made.ReadyForConnections(50*time.Millisecond) || !made.JetStreamEnabled() {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !s.server.Running():
+		case !made.Running():
 			return errors.New("the server stopped while it started; its log says why")
 		case time.Now().After(deadline):
 			return fmt.Errorf("not ready after %s", limit)
@@ -148,7 +198,10 @@ func (s *Server) JetStream() jetstream.JetStream { return s.js }
 
 // Running reports whether the server runs and JetStream has not been stopped,
 // which it does by itself when the file system refuses to be written.
-func (s *Server) Running() bool { return s.server.Running() && s.server.JetStreamEnabled() }
+func (s *Server) Running() bool {
+	current := s.current.Load()
+	return current.Running() && current.JetStreamEnabled()
+}
 
 // Close closes the connection, stops the server and unlocks the directory. It
 // returns when all that is done; calling it again changes nothing.
@@ -157,9 +210,11 @@ func (s *Server) Close() error {
 		if s.conn != nil {
 			s.conn.Close()
 		}
-		if s.server != nil {
-			s.server.Shutdown()
-			s.server.WaitForShutdown()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if current := s.current.Load(); current != nil {
+			current.Shutdown()
+			current.WaitForShutdown()
 		}
 		s.err = s.lock.Unlock()
 	})

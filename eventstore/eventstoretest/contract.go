@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"permledger/eventstore"
-
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+
+	"permledger/eventstore"
 )
 
 // Store is a server to test with.

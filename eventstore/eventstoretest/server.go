@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"permledger/eventstore/embedded"
-
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"permledger/eventstore/embedded"
 )
 
 // Embedded starts an embedded server on a directory. It ends with the test, or

@@ -9,9 +9,9 @@ import (
 	"maps"
 	"time"
 
-	"permledger/eventstore"
-
 	"github.com/google/uuid"
+
+	"permledger/eventstore"
 )
 
 // Transfer is the toy's command: it changes the balance of an account. A

@@ -1,0 +1,184 @@
+package embedded
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/minio/highwayhash"
+)
+
+// Found is a message found in the files of a stream.
+type Found struct {
+	// Sequence is its number in the stream. Of a message that is not whole it
+	// is what its header says, which may be wrong.
+	Sequence uint64
+	// File holds the message, Offset and Length say where its content lies.
+	File           string
+	Offset, Length int64
+	// Whole says that the server's own checksum of the message holds.
+	Whole bool
+	// Cut says that the file ends before the message does.
+	Cut bool
+}
+
+// StreamDir returns where a server with this store directory keeps a stream.
+func StreamDir(storeDir, stream string) string {
+	return filepath.Join(storeDir, "jetstream", "$G", "streams", stream)
+}
+
+// The layout of a message in a block file, as the server has written it since
+// it knows streams. All numbers are little-endian.
+//
+//	length 4 (highest bit: has headers) · sequence 8 · time 8 · length of the subject 2
+//	subject · [length of the headers 4 · headers] · content · checksum 8
+const (
+	frameHead     = 4 + 8 + 8 + 2
+	frameSum      = 8
+	frameHeaders  = 1 << 31 // set in the length: there are headers
+	frameErased   = 1 << 63 // set in the sequence: the content is gone
+	frameDeleted  = 1 << 62 // set in the sequence: a note about another message
+	frameLargest  = 2 * MaxPayload
+	blockFileName = ".blk"
+)
+
+// ScanStream finds the messages on one subject in the files of a stream, without
+// a server, and changes nothing. A server that opens damaged files drops what
+// follows the damage in the same file, and writes that down; reading the files
+// finds all that is there. It calls found for each message, block by block. A
+// stream without files holds nothing.
+//
+// It relies on the server's file format, which a test holds against the server
+// that is linked into this program.
+func ScanStream(storeDir, stream, subject string, found func(Found) error) error {
+	dir := filepath.Join(StreamDir(storeDir, stream), "msgs")
+	blocks, err := blocksOf(dir)
+	if err != nil {
+		return fmt.Errorf("look for the files of stream %s: %w", stream, err)
+	}
+	for _, number := range blocks {
+		file := filepath.Join(dir, strconv.FormatUint(uint64(number), 10)+blockFileName)
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("read the files of stream %s: %w", stream, err)
+		}
+		key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, number))
+		sum, err := highwayhash.New64(key[:])
+		if err != nil {
+			return fmt.Errorf("read the files of stream %s: %w", stream, err)
+		}
+		if err := scanBlock(&block{file: file, content: b, subject: []byte(subject), sum: sum}, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// blocksOf lists the numbers of the block files, in order.
+func blocksOf(dir string) ([]uint32, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var numbers []uint32
+	for _, e := range entries {
+		name, isBlock := strings.CutSuffix(e.Name(), blockFileName)
+		if n, err := strconv.ParseUint(name, 10, 32); isBlock && err == nil {
+			numbers = append(numbers, uint32(n))
+		}
+	}
+	slices.SortFunc(numbers, cmp.Compare)
+	return numbers, nil
+}
+
+// block is one file of messages.
+type block struct {
+	file    string
+	content []byte
+	subject []byte
+	sum     hash.Hash64
+}
+
+// scanBlock goes from message to message. Where one can not be read, it goes on
+// at the next place that looks like the head of one.
+func scanBlock(b *block, found func(Found) error) error {
+	for at := 0; at < len(b.content); {
+		f, size := b.read(at)
+		if f.Sequence > 0 {
+			if err := found(f); err != nil {
+				return err
+			}
+		}
+		if f.Whole {
+			at += size
+			continue
+		}
+		from := min(at+frameHead+1, len(b.content))
+		next := bytes.Index(b.content[from:], b.subject)
+		if next < 0 {
+			return nil
+		}
+		at = from + next - frameHead
+	}
+	return nil
+}
+
+// read reads the message whose head is at a place, and returns how many bytes a
+// whole one takes in the file. A whole message on another subject, or a note of
+// the server's, has sequence 0; so has damage that does not even look like ours.
+func (b *block) read(at int) (Found, int) {
+	rest := b.content[at:]
+	if len(rest) < frameHead {
+		return Found{}, 0
+	}
+	length, sequence := binary.LittleEndian.Uint32(rest), binary.LittleEndian.Uint64(rest[4:])
+	size, content := int(length&^frameHeaders), frameHead+int(binary.LittleEndian.Uint16(rest[20:]))
+	damaged := Found{File: b.file}
+	ours := len(rest) >= content && bytes.Equal(rest[frameHead:content], b.subject)
+	if ours {
+		damaged.Sequence = sequence
+	}
+	head := content // where what is summed goes on, after the length of the headers
+	if length&frameHeaders != 0 {
+		head += 4
+	}
+	end := size - frameSum
+	if end < head || size > frameLargest {
+		return damaged, 0
+	}
+	if size > len(rest) {
+		damaged.Cut = true
+		return damaged, 0
+	}
+	b.sum.Reset()
+	for _, part := range [][]byte{rest[4:20], rest[frameHead:content], rest[head:end]} {
+		_, _ = b.sum.Write(part)
+	}
+	if b.sum.Sum64() != binary.LittleEndian.Uint64(rest[end:]) {
+		return damaged, 0
+	}
+	if !ours || sequence&(frameErased|frameDeleted) != 0 {
+		return Found{Whole: true}, size
+	}
+	if head > content {
+		head += int(binary.LittleEndian.Uint32(rest[content:]))
+	}
+	// The sum does not cover the length of the headers, but they end in a known way.
+	if head > end || head > content && !bytes.HasSuffix(rest[content:head], []byte("\r\n\r\n")) {
+		return damaged, 0
+	}
+	return Found{Sequence: sequence, File: b.file, Offset: int64(at + head), Length: int64(end - head), Whole: true}, size
+}
