@@ -58,3 +58,25 @@ func (c *chain) accept(s *Stored) error {
 func (c *chain) fault(format string, args ...any) *IntegrityError {
 	return &IntegrityError{Position: c.at.Position + 1, Sequence: c.at.Sequence + 1, Reason: fmt.Sprintf(format, args...)}
 }
+
+// Checker checks records that do not come from a Log, such as those of an
+// archive or a backup, as a Log checks its own: sequence, position, ledger, time
+// and hash. It is used by one goroutine.
+type Checker struct{ chain chain }
+
+// NewChecker returns a checker of the records after from. With uuid.Nil it
+// accepts whatever ledger the first record names, and only that one from then on.
+func NewChecker(from Cursor, ledger uuid.UUID) *Checker {
+	return &Checker{chain{at: from, ledger: ledger}}
+}
+
+// Next checks that b is the stored form of the record that comes next, and moves
+// on. It returns an *IntegrityError when it is not, and then stays where it was.
+// The record returned keeps b.
+func (c *Checker) Next(b []byte) (Stored, error) { return c.chain.next(c.chain.at.Sequence+1, b) }
+
+// At returns where the last good record ended.
+func (c *Checker) At() Cursor { return c.chain.at }
+
+// Ledger returns the id of the ledger, uuid.Nil while no record has named it.
+func (c *Checker) Ledger() uuid.UUID { return c.chain.ledger }

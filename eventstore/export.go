@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 )
 
 // Export writes the ledger as JSON Lines: each line is the stored bytes of one
@@ -28,7 +29,7 @@ func (l *Log) Export(ctx context.Context, w io.Writer, progress func(done, total
 		if err := out.WriteByte('\n'); err != nil {
 			return report, fmt.Errorf("export: %w", err)
 		}
-		report.take(&s)
+		report.Take(&s)
 		if progress != nil {
 			progress(s.Sequence, max(total, s.Sequence))
 		}
@@ -63,6 +64,12 @@ func (e *ImportError) Unwrap() error { return e.Err }
 // An import that ends early leaves a ledger that can not be written
 // (ErrImportUnfinished); importing the same export again continues it.
 func (l *Log) Import(ctx context.Context, r io.Reader, progress func(done uint64)) (Report, error) {
+	return l.Fill(ctx, Lines(r), progress)
+}
+
+// Fill does what Import does with records from anywhere. An error that the
+// records yield ends it as a bad line ends an import.
+func (l *Log) Fill(ctx context.Context, records iter.Seq2[[]byte, error], progress func(done uint64)) (Report, error) {
 	l.appendMu.Lock()
 	defer l.appendMu.Unlock()
 	var report Report
@@ -70,12 +77,12 @@ func (l *Log) Import(ctx context.Context, r io.Reader, progress func(done uint64
 	if err != nil {
 		return report, err
 	}
-	lines := newLineReader(r, l.largest)
 	c := l.chain(Cursor{})
-	for {
-		b, err := lines.next()
-		if errors.Is(err, io.EOF) {
-			break
+	window := filling{log: l}
+	defer window.drain(ctx) //nolint:errcheck // an error that ended it has been returned
+	for b, err := range records {
+		if err == nil && len(b) > l.largest {
+			err = fmt.Errorf("it is longer than %d bytes: %w", l.largest, ErrTooLarge)
 		}
 		var s Stored
 		if err == nil {
@@ -89,10 +96,10 @@ func (l *Log) Import(ctx context.Context, r io.Reader, progress func(done uint64
 				return report, err
 			}
 		}
-		if err := l.importRecord(ctx, &s, report.Head, resume); err != nil {
+		if err := l.importRecord(ctx, &window, &s, report.Head, resume); err != nil {
 			return report, err
 		}
-		report.take(&s)
+		report.Take(&s)
 		if progress != nil {
 			progress(s.Sequence)
 		}
@@ -102,6 +109,9 @@ func (l *Log) Import(ctx context.Context, r io.Reader, progress func(done uint64
 		return report, &ImportError{Line: 1, Err: errors.New("there is no record")}
 	case report.Records < resume:
 		return report, &ImportError{Line: report.Records + 1, Err: fmt.Errorf("it ends, but %d records were imported before", resume)}
+	}
+	if err := window.drain(ctx); err != nil {
+		return report, err
 	}
 	return report, l.finishImport(&report)
 }
@@ -139,7 +149,10 @@ func (l *Log) begin(first *Stored) error {
 
 // importRecord stores one record, or compares it with the one an earlier
 // attempt has stored.
-func (l *Log) importRecord(ctx context.Context, s *Stored, expected Cursor, resume uint64) error {
+func (l *Log) importRecord(ctx context.Context, window *filling, s *Stored, expected Cursor, resume uint64) error {
+	if s.Sequence > resume && !l.opts.Shared {
+		return window.put(ctx, s)
+	}
 	if s.Sequence > resume {
 		if _, err := l.put(ctx, expected, s.Bytes, &s.Record); err != nil {
 			return fmt.Errorf("import record %d: %w", s.Sequence, err)
@@ -168,25 +181,30 @@ func (l *Log) finishImport(report *Report) error {
 	return nil
 }
 
-// lineReader reads lines up to a limit. The last line needs its line end too,
-// so that a file cut off inside a record is noticed.
-type lineReader struct {
-	in    *bufio.Reader
-	limit int
+// Lines yields the records of an export, which are its lines without their line
+// ends. The last line needs its line end too, so that a file cut off inside a
+// record is noticed. A line longer than MaxRecordBytes is ErrTooLarge. The first
+// error ends it.
+func Lines(r io.Reader) iter.Seq2[[]byte, error] {
+	in := bufio.NewReaderSize(r, 1<<18)
+	return func(yield func([]byte, error) bool) {
+		for {
+			line, err := nextLine(in)
+			if errors.Is(err, io.EOF) || !yield(line, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
-func newLineReader(r io.Reader, limit int) *lineReader {
-	return &lineReader{in: bufio.NewReaderSize(r, 1<<18), limit: limit}
-}
-
-func (r *lineReader) next() ([]byte, error) {
+func nextLine(in *bufio.Reader) ([]byte, error) {
 	var line []byte
 	for {
-		part, err := r.in.ReadSlice('\n')
+		part, err := in.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
-		case len(line) > r.limit+1:
-			return nil, fmt.Errorf("it is longer than %d bytes: %w", r.limit, ErrTooLarge)
+		case len(line) > MaxRecordBytes+1:
+			return nil, fmt.Errorf("it is longer than %d bytes: %w", MaxRecordBytes, ErrTooLarge)
 		case err == nil:
 			return line[:len(line)-1], nil
 		case errors.Is(err, io.EOF) && len(line) > 0:

@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -26,7 +27,7 @@ func writeFile(path string, content []byte) error {
 		err = os.Rename(tmp.Name(), path)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
@@ -34,8 +35,8 @@ func writeFile(path string, content []byte) error {
 	return nil
 }
 
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
+// SyncDir makes the names in a directory durable.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -45,4 +46,19 @@ func syncDir(dir string) error {
 		err = cerr
 	}
 	return err
+}
+
+// SyncTree makes everything below a directory durable, its files and their names.
+// It is for files that were written without being synced one by one.
+func SyncTree(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() && !e.Type().IsRegular() {
+			return err
+		}
+		return SyncDir(path) // a file is synced in the same way
+	})
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", filepath.Base(dir), err)
+	}
+	return nil
 }

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// headMarkFile is the name of the file in which a node notes the last head it
+// HeadMarkFile is the name of the file in which a node notes the last head it
 // saw stored. The log may be longer than the mark, never shorter: that is how
 // a truncated tail is found, which looks to the server like a shorter stream.
-const headMarkFile = "head.mark"
+const HeadMarkFile = "head.mark"
 
 // A mark lies in one of two slots that are written in turn, so a write torn by
 // a crash leaves the one before it. Each slot is
@@ -38,7 +38,7 @@ type headMark struct {
 // openHeadMark reads or creates the mark. damaged says that there was a file
 // without one readable slot.
 func openHeadMark(dir string) (m *headMark, damaged bool, err error) {
-	path := filepath.Join(dir, headMarkFile)
+	path := filepath.Join(dir, HeadMarkFile)
 	_, statErr := os.Stat(path)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -54,7 +54,7 @@ func openHeadMark(dir string) (m *headMark, damaged bool, err error) {
 			err = f.Sync()
 		}
 		if err == nil {
-			err = syncDir(dir)
+			err = SyncDir(dir)
 		}
 		if err != nil {
 			_ = f.Close()
@@ -63,13 +63,20 @@ func openHeadMark(dir string) (m *headMark, damaged bool, err error) {
 		return m, false, nil
 	}
 	_ = err // a short file has no readable slot, which is found below
-	for i := range int64(2) {
-		if c, ok := decodeMark(buf[i*markSlot : (i+1)*markSlot]); ok && c.Sequence > m.last.Sequence {
-			m.last, m.slot = c, 1-i
-		}
-	}
+	m.last, m.slot = newestMark(buf)
 	blank := bytes.Count(buf, []byte{0}) == len(buf) && n == len(buf)
 	return m, m.last.Sequence == 0 && !blank, nil
+}
+
+// newestMark returns the newest mark of the two slots, the zero Cursor when none
+// can be read, and the slot to write next.
+func newestMark(slots []byte) (newest Cursor, next int64) {
+	for i := range int64(2) {
+		if c, ok := decodeMark(slots[i*markSlot : (i+1)*markSlot]); ok && c.Sequence > newest.Sequence {
+			newest, next = c, 1-i
+		}
+	}
+	return newest, next
 }
 
 // get returns the mark, the zero Cursor when there is none.

@@ -12,9 +12,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// identityFile is the name of the file beside the data that says which ledger
+// IdentityFile is the name of the file beside the data that says which ledger
 // belongs here. It guards against a foreign, reset or missing stream.
-const identityFile = "ledger.json"
+const IdentityFile = "ledger.json"
 
 // The stages of an identity. It is written before the first record is stored,
 // so a crash between the two is not mistaken for a lost stream.
@@ -36,7 +36,7 @@ type identity struct {
 // readIdentity returns nil when there is none. A file that can not be
 // understood is an integrity failure: it must not be taken for no file.
 func readIdentity(dir string) (*identity, error) {
-	b, err := os.ReadFile(filepath.Join(dir, identityFile))
+	b, err := os.ReadFile(filepath.Join(dir, IdentityFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -47,13 +47,50 @@ func readIdentity(dir string) (*identity, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&id); err != nil {
-		return nil, &IntegrityError{Reason: fmt.Sprintf("the identity file %s is damaged: %v", identityFile, err)}
+		return nil, &IntegrityError{Reason: fmt.Sprintf("the identity file %s is damaged: %v", IdentityFile, err)}
 	}
 	known := id.Stage == stageCreating || id.Stage == stageImporting || id.Stage == stageCreated
 	if id.Version != 1 || !known || id.Ledger == uuid.Nil || id.Genesis.IsZero() || id.Stream == "" {
-		return nil, &IntegrityError{Reason: fmt.Sprintf("the identity file %s is damaged or of a newer release", identityFile)}
+		return nil, &IntegrityError{Reason: fmt.Sprintf("the identity file %s is damaged or of a newer release", IdentityFile)}
 	}
 	return &id, nil
+}
+
+// Marks are what a directory says about its ledger besides the log itself.
+type Marks struct {
+	// Ledger is the id of the ledger and Genesis the hash of its first record;
+	// both are zero when there is no identity file.
+	Ledger  uuid.UUID
+	Genesis Hash
+	// Head is the newest head that was noted, zero when none can be read. The
+	// log reaches it.
+	Head Cursor
+}
+
+// ReadMarks reads the identity and the head mark of a directory and changes
+// nothing. It returns an *IntegrityError when the identity is damaged, with the
+// rest of the marks, and ErrImportUnfinished when the ledger is not complete. A
+// ledger whose creation was interrupted has no identity yet.
+func ReadMarks(dir string) (Marks, error) {
+	var marks Marks
+	slots := make([]byte, 2*markSlot)
+	b, err := os.ReadFile(filepath.Join(dir, HeadMarkFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return marks, fmt.Errorf("read the head mark: %w", err)
+	}
+	copy(slots, b)
+	marks.Head, _ = newestMark(slots)
+	id, err := readIdentity(dir)
+	switch {
+	case err != nil:
+		return marks, err
+	case id == nil || id.Stage == stageCreating:
+	case id.Stage == stageImporting:
+		return marks, ErrImportUnfinished
+	default:
+		marks.Ledger, marks.Genesis = id.Ledger, id.Genesis
+	}
+	return marks, nil
 }
 
 // write stores the identity durably.
@@ -62,5 +99,5 @@ func (id *identity) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write the identity of the ledger: %w", err)
 	}
-	return writeFile(filepath.Join(dir, identityFile), append(b, '\n'))
+	return writeFile(filepath.Join(dir, IdentityFile), append(b, '\n'))
 }

@@ -51,6 +51,11 @@ const (
 	batchRecords = 1024
 	batchBytes   = 1 << 20
 
+	// windowRecords and windowBytes bound what an import has on its way to its
+	// own server.
+	windowRecords = 256
+	windowBytes   = 16 << 20
+
 	// confirmations is how often a missing record of a shared stream is looked
 	// for again, confirmWait apart, before it is called missing: right after a
 	// change of leader a server may not have caught up yet.

@@ -102,7 +102,7 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Log, erro
 		return nil, err
 	}
 	if damaged {
-		l.log.Warn("the head mark is damaged; a new one is started at the head of the stream", "file", headMarkFile)
+		l.log.Warn("the head mark is damaged; a new one is started at the head of the stream", "file", HeadMarkFile)
 	}
 	if err := l.establish(ctx); err != nil {
 		_ = l.mark.close()
@@ -123,7 +123,7 @@ func (l *Log) establish(ctx context.Context) error {
 	}
 	established := id != nil && id.Stage != stageCreating
 	if id == nil && mark.Sequence > 0 {
-		return &IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but the head mark knows a ledger of %d records", identityFile, mark.Sequence)}
+		return &IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but the head mark knows a ledger of %d records", IdentityFile, mark.Sequence)}
 	}
 	state, err := l.state(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -156,7 +156,7 @@ func (l *Log) establish(ctx context.Context) error {
 // head mark.
 func (l *Log) recognise(ctx context.Context, id *identity) error {
 	if id == nil && !l.opts.Shared {
-		return &IntegrityError{Reason: fmt.Sprintf("stream %s holds records, but the identity file %s is missing", l.opts.Stream, identityFile)}
+		return &IntegrityError{Reason: fmt.Sprintf("stream %s holds records, but the identity file %s is missing", l.opts.Stream, IdentityFile)}
 	}
 	if id != nil && (id.Stage != stageCreating || !l.opts.Shared) {
 		l.id = id

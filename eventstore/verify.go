@@ -24,8 +24,8 @@ type Report struct {
 	Mark Cursor `json:"mark"`
 }
 
-// take counts a record.
-func (r *Report) take(s *Stored) {
+// Take counts a record, which must be the one after those counted before.
+func (r *Report) Take(s *Stored) {
 	if s.Sequence == 1 {
 		r.Ledger, r.Genesis = s.Record.Ledger, s.Hash
 	}
@@ -50,7 +50,7 @@ func (l *Log) Verify(ctx context.Context, progress func(done, total uint64)) (Re
 		if err != nil {
 			return report, err
 		}
-		report.take(&s)
+		report.Take(&s)
 		if s.Sequence == report.Mark.Sequence && s.Hash != report.Mark.Hash {
 			return report, l.fail(&IntegrityError{
 				Position: s.Record.First, Sequence: s.Sequence,

@@ -41,6 +41,27 @@ func (w *watcher) stop() {
 	w.done.Wait()
 }
 
+// Grown returns once a record after a sequence is known to be stored. It reads
+// nothing, so it is for readers that take many records at a time. It ends early
+// with an *IntegrityError or the error of the context.
+func (l *Log) Grown(ctx context.Context, sequence uint64) error {
+	l.startWatch()
+	for {
+		bell := l.waiting()
+		if err := l.Err(); err != nil {
+			return err
+		}
+		if l.known.Load() > sequence {
+			return nil
+		}
+		select {
+		case <-bell:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // poll compares the head of the stream with what is known of it. What it finds
 // wakes the followers: last keeps an integrity failure, which they look for.
 func (l *Log) poll(ctx context.Context) {

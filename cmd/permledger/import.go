@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"io"
 
+	"permledger/eventstore"
 	"permledger/handlers/ledger"
 )
 
@@ -19,17 +21,25 @@ func (c *importCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer file.Close() //nolint:errcheck // it was only read
-	store, err := ledger.OpenStore(ctx, c.config(a))
-	if err != nil {
-		return err
-	}
-	defer store.Close() //nolint:errcheck // what is imported is synced
 	bar := a.progress("records imported", 0)
 	defer bar.stop()
-	report, err := store.Log.Import(ctx, file, func(done uint64) { bar.at(done, 0) })
+	report, err := c.fill(ctx, a, file, func(done uint64) { bar.at(done, 0) })
 	bar.stop()
 	if err != nil {
 		return err
 	}
-	return a.writeOne(report, []column{{"Ledger", "ledger"}, {"Records", "records"}, {"Commands", "commands"}, {"Events", "events"}, {"Head", "head.hash"}})
+	return a.writeOne(report, []column{{"Ledger", "ledger"}, {"Records", "records"}, {"Commands", "commands"}, {"Events", "events"}, headColumn})
+}
+
+// fill fills the data directory's own log, or that of a cluster.
+func (c *importCommand) fill(ctx context.Context, a *app, file io.Reader, done func(uint64)) (eventstore.Report, error) {
+	if c.NATS == "" {
+		return ledger.Load(ctx, a.Data, eventstore.Lines(file), done)
+	}
+	store, err := ledger.OpenStore(ctx, c.config(a))
+	if err != nil {
+		return eventstore.Report{}, err
+	}
+	defer store.Close() //nolint:errcheck // what is imported is synced
+	return store.Log.Import(ctx, file, done)
 }

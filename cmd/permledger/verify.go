@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"permledger/eventstore"
+	"permledger/eventstore/archive"
 	"permledger/handlers/ledger"
 	"permledger/projections"
 )
@@ -15,6 +16,9 @@ type verifyCommand struct {
 	storeFlags
 	Models bool `help:"Also build the read models again beside the ledger's and compare their content."`
 }
+
+// headColumn shows the hash that stands for a whole ledger.
+var headColumn = column{"Head", "head.hash"}
 
 // verification is the result of a sound ledger.
 type verification struct {
@@ -37,6 +41,9 @@ func (c *verifyCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	result := verification{Report: report}
+	if err := c.checkArchive(ctx, a, store); err != nil {
+		return err
+	}
 	if c.Models {
 		hash, err := c.compareModels(ctx, a, store)
 		if err != nil {
@@ -45,8 +52,32 @@ func (c *verifyCommand) Run(ctx context.Context, a *app) error {
 		result.Models = &hash
 	}
 	return a.writeOne(result, []column{
-		{"Ledger", "ledger"}, {"Records", "records"}, {"Commands", "commands"}, {"Events", "events"}, {"Head", "head.hash"}, {"Models", "models"},
+		{"Ledger", "ledger"}, {"Records", "records"}, {"Commands", "commands"}, {"Events", "events"}, headColumn, {"Models", "models"},
 	})
+}
+
+// checkArchive checks every byte of the archive, and that its last record is the log's.
+func (c *verifyCommand) checkArchive(ctx context.Context, a *app, store *ledger.Store) error {
+	if c.NATS != "" {
+		return nil
+	}
+	bar := a.progress("archived records verified", 0)
+	defer bar.stop()
+	report, err := archive.Verify(ctx, ledger.ArchiveDir(a.Data), func(done uint64) { bar.at(done, 0) })
+	bar.stop()
+	if err != nil {
+		return fmt.Errorf("the log is sound, but its second copy is not; run permledger repair: %w", err)
+	}
+	if report.Records == 0 {
+		return nil
+	}
+	s, err := store.Log.Get(ctx, report.Head.Sequence)
+	if err != nil || s.Hash != report.Head.Hash {
+		return fmt.Errorf("%w: the archive ends with record %d, position %d and hash %s, which the log does not hold; run permledger repair",
+			eventstore.ErrIntegrity, report.Head.Sequence, report.Head.Position, report.Head.Hash)
+	}
+	a.remark("the archive is sound and holds %d records", report.Records)
+	return nil
 }
 
 // compareModels brings the ledger's read models up to the head and builds others from nothing; both must

@@ -39,7 +39,7 @@ func TestFiguresAreServed(t *testing.T) {
 		`permledger_commands_total{command="GrantPurchasePermission",outcome="role-not-allowed"}`,
 		`permledger_denied_attempts_total{code="role-not-allowed"}`,
 		`permledger_http_requests_total{route="POST /api/commands/RegisterPartner",status="200"}`,
-		"permledger_position ", "permledger_models_lag ", "permledger_ready 1", `permledger_writer_total{what="groups"}`,
+		"permledger_position ", "permledger_models_lag ", "permledger_archive_lag_seconds ", "permledger_ready 1", `permledger_writer_total{what="groups"}`,
 	} {
 		require.Contains(t, string(a.body), line)
 	}

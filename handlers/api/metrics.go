@@ -68,6 +68,8 @@ var (
 	positionFigure = figure("permledger_position", "Position of the newest event decided on.")
 	modelsFigure   = figure("permledger_models_position", "Position of the newest event in the read models.")
 	lagFigure      = figure("permledger_models_lag", "Events that the read models are behind.")
+	archiveFigure  = figure("permledger_archive_position", "Position of the newest event in the archive.")
+	behindFigure   = figure("permledger_archive_lag_seconds", "How long the oldest record has waited that is not archived yet.")
 	queuedFigure   = figure("permledger_writer_queued", "Commands that wait for their group.")
 	largestFigure  = figure("permledger_writer_largest_group", "Commands of the largest group so far.")
 	writerFigure   = prometheus.NewDesc("permledger_writer_total", "What the writer has done.", []string{"what"}, nil)
@@ -77,7 +79,7 @@ func figure(name, help string) *prometheus.Desc { return prometheus.NewDesc(name
 
 // Describe implements prometheus.Collector.
 func (f ledgerFigures) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{readyFigure, positionFigure, modelsFigure, lagFigure, queuedFigure, largestFigure, writerFigure} {
+	for _, d := range []*prometheus.Desc{readyFigure, positionFigure, modelsFigure, lagFigure, archiveFigure, behindFigure, queuedFigure, largestFigure, writerFigure} {
 		to <- d
 	}
 }
@@ -97,6 +99,10 @@ func (f ledgerFigures) Collect(to chan<- prometheus.Metric) {
 	gauge(positionFigure, float64(h.Position))
 	gauge(modelsFigure, float64(h.ModelsPosition))
 	gauge(lagFigure, float64(h.Position-min(h.Position, h.ModelsPosition)))
+	if archive, kept := f.ledger.Archive(); kept {
+		gauge(archiveFigure, float64(archive.At.Position))
+		gauge(behindFigure, archive.Lag.Seconds())
+	}
 	s := f.ledger.Writer()
 	gauge(queuedFigure, float64(s.Queued))
 	gauge(largestFigure, float64(s.LargestGroup))

@@ -9,11 +9,16 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"permledger/domain"
 	"permledger/eventstore"
+	"permledger/eventstore/archive"
 	"permledger/projections"
 )
+
+// archiveAtEnd is how long Close lets the archive take in the last records.
+const archiveAtEnd = 5 * time.Second
 
 // Config says where a ledger lives.
 type Config struct {
@@ -31,6 +36,8 @@ type Ledger struct {
 	book   *domain.Book
 	writer *eventstore.Writer[domain.Request, domain.Fact]
 	models *projections.Models
+	// archive is the second copy of a log that has no peer; nil where a cluster holds the log.
+	archive *archive.Follower
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -60,14 +67,15 @@ func (l *Ledger) open(ctx, running context.Context) error {
 	if l.store, err = OpenStore(ctx, l.config); err != nil {
 		return err
 	}
+	if l.config.External.URL == "" {
+		if l.archive, err = archive.Start(ctx, l.store.Log, archive.Options{Dir: ArchiveDir(l.config.Dir), Logger: l.config.Logger}); err != nil {
+			return fmt.Errorf("compare the log with its archive: %w", err)
+		}
+	}
 	if l.models, err = projections.Open(ctx, ModelsDir(l.config.Dir), projections.Options{}); err != nil {
 		return fmt.Errorf("open read models: %w", err)
 	}
-	l.done.Go(func() {
-		if err := l.models.Run(running, l.store.Log); err != nil && running.Err() == nil {
-			l.fail(fmt.Errorf("read models stopped: %w", err))
-		}
-	})
+	l.done.Go(func() { l.follow(running) })
 	book, from := l.recall(ctx)
 	l.book = book
 	l.writer = eventstore.NewWriter(l.store.Log, l.book, projections.Codec{}, l.models, eventstore.WriterOptions{From: from, Logger: l.config.Logger, Progress: l.config.Progress})
@@ -75,11 +83,37 @@ func (l *Ledger) open(ctx, running context.Context) error {
 		return fmt.Errorf("fold the log: %w", err)
 	}
 	l.done.Go(func() { l.keepRenewing(running) })
+	if l.store.Restart != nil {
+		l.done.Go(func() { l.keepAnswering(running, l.store.Restart) })
+	}
 	l.done.Go(func() { l.keepSnapshots(running, from.Position) })
 	if from.Sequence > 0 {
 		l.done.Go(func() { l.scrub(running) })
 	}
 	return nil
+}
+
+// followAgain is how long the read models wait before they follow a log again that could not be read.
+const followAgain = 250 * time.Millisecond
+
+// follow keeps the read models up to date until the context ends. A log that cannot be reached is waited
+// for; anything else stops the ledger.
+func (l *Ledger) follow(ctx context.Context) {
+	for {
+		err := l.models.Run(ctx, l.store.Log)
+		if ctx.Err() != nil {
+			return
+		}
+		if !errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrIntegrity) {
+			l.fail(fmt.Errorf("read models stopped: %w", err))
+			return
+		}
+		l.logger().Warn("the read models wait for the log", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(followAgain):
+		}
+	}
 }
 
 // ModelsDir is where the read models of a data directory live.
@@ -136,6 +170,11 @@ func (l *Ledger) Close() error {
 		errs = append(errs, l.writer.Close())
 	}
 	l.done.Wait()
+	if l.archive != nil {
+		ending, cancel := context.WithTimeout(context.Background(), archiveAtEnd)
+		errs = append(errs, l.archive.Close(ending))
+		cancel()
+	}
 	if l.models != nil {
 		errs = append(errs, l.models.Close())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,6 +19,9 @@ const (
 	streamName    = "PERMLEDGER"
 	streamSubject = "permledger.commits"
 )
+
+// appendTimeout is how long a command waits for its record to be stored before its outcome is unknown.
+const appendTimeout = 2 * time.Second
 
 // External says how to reach an external NATS cluster.
 type External struct {
@@ -44,6 +48,8 @@ func (e External) options() embedded.ConnectOptions {
 type Store struct {
 	Log  *eventstore.Log
 	Sync embedded.Sync // how it is known that the log is synced before it acknowledges
+	// Restart stops the embedded server and starts it again; nil where a cluster holds the log.
+	Restart func(context.Context) error
 
 	release []func() error // undone in reverse order
 }
@@ -57,7 +63,7 @@ func OpenStore(ctx context.Context, config Config) (*Store, error) {
 	if err == nil {
 		s.Log, err = eventstore.Open(ctx, js, eventstore.Options{
 			Stream: streamName, Subject: streamSubject, Dir: config.Dir,
-			Shared: config.External.URL != "", Replicas: config.External.Replicas, Logger: config.Logger,
+			Shared: config.External.URL != "", Replicas: config.External.Replicas, AppendTimeout: appendTimeout, Logger: config.Logger,
 		})
 	}
 	if err != nil {
@@ -74,7 +80,7 @@ func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, 
 		if err != nil {
 			return nil, fmt.Errorf("start the embedded server: %w", err)
 		}
-		s.Sync = embedded.SyncSeen
+		s.Sync, s.Restart = embedded.SyncSeen, server.Restart
 		s.release = append(s.release, server.Close)
 		return server.JetStream(), nil
 	}

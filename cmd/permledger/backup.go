@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"permledger/eventstore"
+	"permledger/eventstore/archive"
+	"permledger/eventstore/embedded"
+	"permledger/handlers/ledger"
+)
+
+type backupCommand struct {
+	storeFlags
+	To string `arg:"" help:"A new file, or a directory that gets one named after ledger and head." type:"path" placeholder:"FILE|DIR"`
+}
+
+// backedUp is the result of a backup.
+type backedUp struct {
+	eventstore.Report
+	File   string `json:"file"`
+	Source string `json:"source"` // log or archive
+}
+
+// Run reads the log itself where it is free. While a server has it, the archive is read, which is at most
+// a second behind; either way the backup is the ledger as of its last record.
+func (c *backupCommand) Run(ctx context.Context, a *app) error {
+	store, err := c.open(ctx, a)
+	if _, locked := errors.AsType[*embedded.LockedError](err); locked && c.NATS == "" {
+		return c.write(a, "archive", archive.Read(ctx, ledger.ArchiveDir(a.Data)))
+	}
+	if err != nil {
+		return err
+	}
+	defer store.Close() //nolint:errcheck // nothing was written to it
+	return c.write(a, "log", store.Log.Read(ctx, eventstore.Cursor{}))
+}
+
+func (c *backupCommand) write(a *app, source string, records iter.Seq2[eventstore.Stored, error]) error {
+	info, err := os.Stat(c.To)
+	into := err == nil && info.IsDir()
+	file := c.To
+	if into {
+		file = filepath.Join(c.To, fmt.Sprintf(".%d.unfinished", time.Now().UnixNano()))
+	}
+	bar := a.progress("records backed up", 0)
+	defer bar.stop()
+	var report eventstore.Report
+	err = writeFile(file, func(w io.Writer) error {
+		var err error
+		report, err = archive.WriteBackup(w, records, func(done uint64) { bar.at(done, 0) })
+		return err
+	})
+	bar.stop()
+	if err != nil {
+		return err
+	}
+	if into {
+		unfinished := file
+		// Ledger and head decide every byte, so a file of that name can only be the same backup.
+		file = filepath.Join(c.To, fmt.Sprintf("%s-%d-%.12s.backup", report.Ledger, report.Head.Position, report.Head.Hash))
+		if err := os.Rename(unfinished, file); err != nil {
+			return fmt.Errorf("name the backup: %w", err)
+		}
+	}
+	if err := eventstore.SyncDir(filepath.Dir(file)); err != nil {
+		return fmt.Errorf("sync the backup: %w", err)
+	}
+	return a.writeOne(backedUp{Report: report, File: file, Source: source}, []column{
+		{"Backup", "file"}, {"From", "source"}, {"Ledger", "ledger"}, {"Records", "records"}, {"Position", "head.position"}, headColumn,
+	})
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"permledger/eventstore"
+	"permledger/eventstore/archive"
+	"permledger/handlers/ledger"
+)
+
+type restoreCommand struct {
+	File string `arg:"" help:"A backup." type:"path"`
+}
+
+// Run checks the whole backup before it writes anything, fills the data directory, and reads all of it
+// again before it becomes a ledger.
+func (c *restoreCommand) Run(ctx context.Context, a *app) error {
+	entries, err := os.ReadDir(a.Data)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the data directory: %w", err)
+	}
+	if len(entries) > 0 {
+		return usageError("%s is not empty: give a new directory with --data", a.Data)
+	}
+	file, err := os.Open(c.File)
+	if err != nil {
+		return fmt.Errorf("open the backup: %w", err)
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	checking := a.progress("records checked", 0)
+	defer checking.stop()
+	promised, err := archive.CheckBackup(ctx, file, func(done uint64) { checking.at(done, 0) })
+	checking.stop()
+	if err != nil {
+		return err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("read the backup again: %w", err)
+	}
+	restoring := a.progress("records restored", 0)
+	defer restoring.stop()
+	report, err := ledger.Load(ctx, a.Data, archive.Bytes(archive.ReadBackup(ctx, file)), func(done uint64) { restoring.at(done, promised.Records) })
+	restoring.stop()
+	if err != nil {
+		return err
+	}
+	if report.Head != promised.Head {
+		return fmt.Errorf("%w: the backup changed while it was restored: remove %s", eventstore.ErrIntegrity, a.Data)
+	}
+	return a.writeOne(report, []column{{"Ledger", "ledger"}, {"Records", "records"}, {"Events", "events"}, {"Position", "head.position"}, headColumn})
+}
