@@ -9,7 +9,7 @@ DATA        ?= permledger-data
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test lint docs fuzz clean
+.PHONY: help demo run build test torture lint docs bench fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,13 @@ test: ## vet and every test; with the race detector where a C compiler is there
 	@if command -v $${CC:-cc} >/dev/null; then CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...; \
 	else echo 'no C compiler: the tests run without the race detector'; $(GO) test -timeout 30m ./...; fi
 
+torture: ## the fault campaigns in full, with counts at the end: an hour; power cuts and failing disks need root
+	@counts=$$(mktemp) && \
+	PERMLEDGER_TORTURE=1 PERMLEDGER_TORTURE_SUMMARY=$$counts \
+		$(GO) test -v -count=1 -timeout 6h -run '^TestG[0-9]|CheckerCanFail' ./cmd/permledger; result=$$?; \
+	printf '\n%-72s %7s %12s %6s %10s %10s\n' campaign rounds acknowledged lost duplicated undetected; \
+	sort $$counts; rm -f $$counts; exit $$result
+
 lint: $(LINT) ## golangci-lint; builds it into .tools the first time, which takes minutes
 	@$(LINT) run ./...
 
@@ -37,6 +44,9 @@ $(LINT):
 
 docs: build ## write the generated pages of the manual again
 	@$(GO) generate ./cmd/permledger/docs/...
+
+bench: build ## measure this machine, every figure beside its baseline; takes a while
+	@bin/permledger bench
 
 fuzz: ## a minute for every fuzz test
 	@$(GO) list ./... | while read package; do \

@@ -42,6 +42,8 @@ type cli struct {
 	Import importCommand `cmd:"" help:"Fill an empty ledger from an export."`
 	Prices pricesCommand `cmd:"" help:"Price lists."`
 
+	Bench benchCommand `cmd:"" help:"Measure this machine, every figure beside its baseline."`
+
 	Backup  backupCommand  `cmd:"" help:"Write the whole ledger into one checked file, also while it is served."`
 	Restore restoreCommand `cmd:"" help:"Make a ledger in an empty data directory from a backup."`
 	Repair  repairCommand  `cmd:"" help:"Restore a damaged log or archive from the other one."`
