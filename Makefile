@@ -42,8 +42,8 @@ $(LINT):
 	@mkdir -p $(TOOLS)
 	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTVERSION)
 
-docs: build ## write the generated pages of the manual again
-	@$(GO) generate ./cmd/permledger/docs/...
+docs: ## write the generated pages of the manual again
+	@$(GO) test ./cmd/permledger/docs -update
 
 bench: build ## measure this machine, every figure beside its baseline; takes a while
 	@bin/permledger bench
