@@ -100,7 +100,7 @@ func removeOthers(dir, fingerprint string) error {
 // remove removes a database file and what SQLite keeps beside it. The file itself goes last, so that a
 // crash in between leaves something that the next start removes.
 func remove(path string) error {
-	for _, beside := range []string{"-wal", "-shm", "-journal", ""} {
+	for _, beside := range []string{"-wal", "-shm", "-journal", sealSuffix, ""} {
 		if err := os.Remove(path + beside); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove old read models: %w", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 
 	"permledger/eventstore"
@@ -18,6 +19,10 @@ import (
 
 // ErrClosed says that the read models were closed.
 var ErrClosed = errors.New("the read models are closed")
+
+// ErrStopped says that the read models do not follow the log for now; what is waited for will not come
+// before they do again.
+var ErrStopped = errors.New("the read models do not follow the log")
 
 // Options tune Models.
 type Options struct {
@@ -30,6 +35,7 @@ type Models struct {
 	dir     string
 	options Options
 	models  []model
+	witness eventstore.Cursor // of a database that was dropped
 
 	rebuilding sync.Mutex // held by the one rebuild
 	applying   sync.Mutex // held while rows are written or the store is replaced; before mu
@@ -39,6 +45,7 @@ type Models struct {
 	generation int               // of current's file; guarded by mu
 	cursor     eventstore.Cursor // guarded by mu
 	moved      chan struct{}     // closed when cursor or failed changes; guarded by mu
+	doubted    bool              // nothing vouches for current; guarded by mu
 	failed     error             // why Run stopped for good; guarded by mu
 	closed     bool              // guarded by mu
 }
@@ -55,11 +62,45 @@ func open(ctx context.Context, dir string, o Options, list []model) (*Models, er
 	if err != nil {
 		return nil, err
 	}
-	if m.current, err = openStore(ctx, m.path(generation), list, sqlite.Options{Readers: o.Readers}); err != nil {
+	path := m.path(generation)
+	sound, err := unseal(path)
+	if err != nil {
+		return nil, err
+	}
+	m.current, err = openStore(ctx, path, list, sqlite.Options{Readers: o.Readers})
+	if !sound {
+		if m.doubted = err == nil && sizeOf(path) > doubtfulBytes; !m.doubted {
+			if err := m.drop(path); err != nil {
+				return nil, err
+			}
+			generation++
+			m.current, err = openStore(ctx, m.path(generation), list, sqlite.Options{Readers: o.Readers})
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	m.generation, m.cursor = generation, m.current.cursor
 	return m, nil
+}
+
+// drop removes a database in doubt. What it said of the log is kept as a witness.
+func (m *Models) drop(path string) error {
+	if m.current != nil {
+		m.witness = m.current.cursor
+		if err := m.current.db.Close(); err != nil {
+			return fmt.Errorf("drop read models in doubt: %w", err)
+		}
+	}
+	return remove(path)
+}
+
+func sizeOf(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 func (m *Models) path(generation int) string {
@@ -76,10 +117,13 @@ func (m *Models) Close() error {
 	}
 	m.closed = true
 	m.announce()
-	st := m.current
+	st, doubted := m.current, m.doubted
 	m.mu.Unlock()
 	st.queries.Wait()
-	return st.db.Close()
+	if err := st.db.Close(); err != nil || doubted {
+		return err
+	}
+	return seal(st.db.Path())
 }
 
 // acquire gives the store that answers queries now. The caller calls queries.Done on it.
@@ -138,7 +182,7 @@ func (m *Models) wait(ctx context.Context, reached func(eventstore.Cursor) bool)
 		case closed:
 			return ErrClosed
 		case failed != nil:
-			return fmt.Errorf("the read models stopped at position %d: %w", at.Position, failed)
+			return fmt.Errorf("at position %d: %w: %w", at.Position, ErrStopped, failed)
 		}
 		select {
 		case <-moved:

@@ -30,6 +30,9 @@ func (m *Models) Rebuild(ctx context.Context, source Source, progress func(Progr
 
 // swap lets a rebuilt database answer from now on and removes the one it replaces.
 func (m *Models) swap(ctx context.Context, source Source, path string, generation int) error {
+	if _, err := unseal(path); err != nil {
+		return err
+	}
 	fresh, err := openStore(ctx, path, m.models, sqlite.Options{Readers: m.options.Readers})
 	if err != nil {
 		return err
@@ -61,7 +64,7 @@ func (m *Models) replace(ctx context.Context, source Source, fresh *store, gener
 		return nil, ErrClosed
 	}
 	old = m.current
-	m.current, m.generation = fresh, generation
+	m.current, m.generation, m.doubted = fresh, generation, false
 	m.mu.Unlock()
 	m.advance(fresh.cursor)
 	return old, nil
@@ -118,7 +121,10 @@ func build(ctx context.Context, source Source, path string, list []model, until 
 	if err := st.finish(ctx); err != nil {
 		return errors.Join(err, st.db.Close(), remove(unfinished))
 	}
-	return publish(unfinished, path)
+	if err := publish(unfinished, path); err != nil {
+		return err
+	}
+	return seal(path)
 }
 
 // fill folds the log from where the store stands up to the head, or to where until says.

@@ -93,6 +93,9 @@ func (m *Models) verify(ctx context.Context, source Source) (eventstore.Cursor, 
 		return eventstore.Cursor{}, fmt.Errorf("find the head of the log: %w", err)
 	}
 	at := m.Checkpoint()
+	if at.Sequence < m.witness.Sequence {
+		at = m.witness
+	}
 	if at.Sequence > head.Sequence {
 		return head, &eventstore.IntegrityError{
 			Position: head.Position + 1, Sequence: head.Sequence + 1,

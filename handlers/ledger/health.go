@@ -49,6 +49,12 @@ func (l *Ledger) Health() Health {
 	if err := l.writer.Err(); err != nil {
 		h.Reasons = append(h.Reasons, err.Error())
 	}
+	if l.models.Err() != nil {
+		h.Reasons = append(h.Reasons, "the read models do not follow the log for now; the server's log says why")
+	}
+	if l.models.Doubted() {
+		h.Warnings = append(h.Warnings, "the read models were not closed in order and are built anew meanwhile")
+	}
 	if h.Position > h.ModelsPosition+maxLag {
 		h.Reasons = append(h.Reasons, "the read models are catching up")
 	}

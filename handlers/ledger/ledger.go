@@ -76,6 +76,9 @@ func (l *Ledger) open(ctx, running context.Context) error {
 		return fmt.Errorf("open read models: %w", err)
 	}
 	l.done.Go(func() { l.follow(running) })
+	if l.models.Doubted() {
+		l.done.Go(func() { l.rebuild(running) })
+	}
 	book, from := l.recall(ctx)
 	l.book = book
 	l.writer = eventstore.NewWriter(l.store.Log, l.book, projections.Codec{}, l.models, eventstore.WriterOptions{From: from, Logger: l.config.Logger, Progress: l.config.Progress})
@@ -93,26 +96,33 @@ func (l *Ledger) open(ctx, running context.Context) error {
 	return nil
 }
 
-// followAgain is how long the read models wait before they follow a log again that could not be read.
+// followAgain is how long the read models wait before they follow the log again after an error.
 const followAgain = 250 * time.Millisecond
 
-// follow keeps the read models up to date until the context ends. A log that cannot be reached is waited
-// for; anything else stops the ledger.
+// follow keeps the read models up to date until the context ends. A log that is not what was written stops
+// the ledger; anything else, such as a disk that is full or a log that cannot be reached, is waited for.
 func (l *Ledger) follow(ctx context.Context) {
 	for {
 		err := l.models.Run(ctx, l.store.Log)
 		if ctx.Err() != nil {
 			return
 		}
-		if !errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrIntegrity) {
-			l.fail(fmt.Errorf("read models stopped: %w", err))
+		if errors.Is(err, eventstore.ErrIntegrity) {
+			l.fail(err)
 			return
 		}
-		l.logger().Warn("the read models wait for the log", "error", err)
+		l.logger().Warn("the read models do not follow the log for now", "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(followAgain):
 		}
+	}
+}
+
+// rebuild ends the doubt about read models that nothing vouches for, which answer meanwhile.
+func (l *Ledger) rebuild(ctx context.Context) {
+	if err := l.models.Rebuild(ctx, l.store.Log, nil); err != nil && ctx.Err() == nil {
+		l.logger().Warn("the read models were not built anew; permledger replay does it", "error", err)
 	}
 }
 

@@ -139,6 +139,9 @@ func (p *repairing) modelsReached(ctx context.Context) eventstore.Cursor {
 		return eventstore.Cursor{}
 	}
 	defer models.Close() //nolint:errcheck // nothing was written
+	if dropped := models.Witness(); dropped.Sequence > 0 {
+		return dropped
+	}
 	return models.Checkpoint()
 }
 

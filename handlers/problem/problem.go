@@ -103,6 +103,7 @@ var sentinels = []struct {
 	{eventstore.ErrBusy, CodeBusy, "", "Too many commands are waiting. Nothing was written; send it again with the same Idempotency-Key."},
 	{eventstore.ErrNotWritten, CodeUnavailable, "", "The ledger cannot be reached now. Nothing was written; send it again with the same Idempotency-Key."},
 	{eventstore.ErrUnavailable, CodeUnavailable, "", "The ledger cannot be reached now. Nothing was written; send it again with the same Idempotency-Key."},
+	{projections.ErrStopped, CodeUnavailable, "", "The read models cannot be brought up to date now. Nothing is lost; try again later."},
 	{eventstore.ErrConflict, CodeUnavailable, "", "Other writers were faster too often. Nothing was written; send it again with the same Idempotency-Key."},
 	{context.Canceled, CodeUnavailable, "", "The request was given up before it was answered. Send it again."},
 	{context.DeadlineExceeded, CodeUnavailable, "", "The request took too long to answer. Send it again."},
