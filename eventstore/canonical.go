@@ -206,14 +206,14 @@ func (p *parser) optional(name string) string {
 	return p.text()
 }
 
-// value reads one JSON value and returns a copy of its bytes.
+// value reads one JSON value and returns its bytes where they are.
 func (p *parser) value() []byte {
 	end := skipValue(p.b, p.at, 0)
 	if p.bad || end < 0 {
 		p.bad = true
 		return nil
 	}
-	v := append([]byte(nil), p.b[p.at:end]...)
+	v := p.b[p.at:end:end]
 	p.at = end
 	return v
 }

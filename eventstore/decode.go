@@ -10,7 +10,8 @@ import (
 
 // DecodeRecord decodes the stored bytes of a record. It refuses a version it
 // does not know, unknown members, anything after the record and line ends, but
-// checks nothing that needs the record before it.
+// checks nothing that needs the record before it. The data of its events may be
+// part of b, which must not change any more.
 func DecodeRecord(b []byte) (Record, error) {
 	if !oneLine(b) {
 		return Record{}, errors.New("decode record: it is more than one line")
