@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"strconv"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -61,31 +63,34 @@ func (a *acknowledged) missing(s *server, token string) []string {
 	return lost
 }
 
-// TestG1NothingAcknowledgedIsMissingAfterKill9 kills the server under load, twenty times.
+// TestG1NothingAcknowledgedIsMissingAfterKill9 kills the server under load and while it starts, and what
+// works on a copy of its data at any moment.
 func TestG1NothingAcknowledgedIsMissingAfterKill9(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("PERMLEDGER_SEED"); s != "" {
-		var err error
-		seed, err = strconv.ParseUint(s, 10, 64)
-		require.NoError(t, err)
-	}
-	t.Logf("PERMLEDGER_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	dir := t.TempDir()
+	random := seeded(t)
+	count := newTally(t)
+	dir := filepath.Join(t.TempDir(), "ledger")
 	s, _, buyer := prepared(t, dir)
 	known := &acknowledged{answers: make(map[string][]byte)}
-	const rounds = 20
-	for round := range rounds {
+	counted := 0
+	for round := range rounds(20, 200) {
 		running := known.load(s, buyer, 8)
 		target := known.count() + 1 + random.IntN(60)
 		require.Eventually(t, func() bool { return known.count() >= target }, time.Minute, time.Millisecond)
 		s.kill()
 		running.Wait()
-		s = serve(t, dir)
+		switch random.IntN(4) {
+		case 0:
+			interrupted(t, dir, random, "serve", "--listen", "127.0.0.1:0")
+		case 1:
+			killedOnACopy(t, dir, random)
+		}
+		s = relaunched(t, program, dir)
 		if round%5 == 4 {
 			require.Empty(t, known.missing(s, buyer), "round %d", round)
 		}
+		count.add(known.count()-counted, nil)
+		counted = known.count()
 	}
 	require.Empty(t, known.missing(s, buyer))
 	s.stop()
@@ -96,7 +101,47 @@ func TestG1NothingAcknowledgedIsMissingAfterKill9(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(succeeds(t, dir, "-o", "json", "verify", "--models")), &report))
 	require.NotEmpty(t, report.Models, "the read models equal a rebuild")
 	require.GreaterOrEqual(t, report.Events, uint64(known.count()))
-	t.Logf("%d rounds, %d acknowledged, 0 lost", rounds, known.count())
+}
+
+// interrupted runs the program and kills it at a random moment, mostly before it has done anything.
+func interrupted(t *testing.T, dir string, random *rand.Rand, args ...string) {
+	t.Helper()
+	cmd := exec.Command(program, append([]string{"--data", dir}, args...)...)
+	cmd.Env = environment()
+	require.NoError(t, cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // killed or not, how it ended says nothing here
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(time.Duration(random.Int64N(int64(300 * time.Millisecond)))):
+		_ = cmd.Process.Kill()
+		<-ended
+	}
+}
+
+// killedOnACopy kills a replay and an export of a copy; the copy stays the same sound ledger.
+func killedOnACopy(t *testing.T, dir string, random *rand.Rand) {
+	t.Helper()
+	at := copied(t, dir)
+	whole := exported(t, at)
+	interrupted(t, at, random, "replay")
+	half := filepath.Join(t.TempDir(), "half.jsonl")
+	interrupted(t, at, random, "export", half)
+	verified(t, at)
+	want, err := os.ReadFile(whole)
+	require.NoError(t, err)
+	if got, err := os.ReadFile(half); err == nil {
+		require.True(t, bytes.HasPrefix(want, got), "a file that was not finished holds the beginning")
+	}
+	interrupted(t, at, random, "replay")
+	succeeds(t, at, "-q", "replay")
+	again, err := os.ReadFile(exported(t, at))
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(again))
+	require.NoError(t, os.RemoveAll(at))
 }
 
 func TestTheKillCheckerCanFail(t *testing.T) {
