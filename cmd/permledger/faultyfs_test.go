@@ -268,14 +268,14 @@ func TestG5AFailingDiskIsAnsweredHonestlyAndLosesNothing(t *testing.T) {
 		count.add(r.acknowledged, r.findings)
 		require.Empty(t, r.findings, now.name)
 		if n := r.codes["integrity-failure"] + r.codes["internal-error"]; n > 0 {
-			gap(t, "%s is told as an integrity failure or an internal error %d times", now.name, n)
+			t.Errorf("%s is told as an integrity failure or an internal error %d times", now.name, n)
 		}
 	}
 	s.stop()
 	verified(t, dir)
 	for _, name := range slices.Sorted(maps.Keys(slowest)) {
 		if slowest[name] > honestWithin {
-			gap(t, "%s: an answer took %s, promised are %s", name, slowest[name].Round(time.Millisecond), honestWithin)
+			late(t, "%s: an answer took %s, promised are %s", name, slowest[name].Round(time.Millisecond), honestWithin)
 		}
 	}
 }
@@ -357,13 +357,13 @@ func TestG5AFullDiskIsAnsweredHonestlyAndLosesNothing(t *testing.T) {
 		s.kill()
 		t.Logf("%v, longest answer %s, %s", codes, longest.Round(time.Millisecond), ready.body)
 		if codes["integrity-failure"] > 0 {
-			gap(t, "a full disk is told as an integrity failure: %s", ready.body)
+			t.Errorf("a full disk is told as an integrity failure: %s", ready.body)
 		}
 		if codes["internal-error"] > 0 {
-			gap(t, "a full disk is told as an internal error:\n%s", mentioning(s.logs.String(), "internal-error"))
+			t.Errorf("a full disk is told as an internal error:\n%s", mentioning(s.logs.String(), "internal-error"))
 		}
 		if longest > honestWithin {
-			gap(t, "full disk: an answer took %s, promised are %s", longest.Round(time.Millisecond), honestWithin)
+			late(t, "full disk: an answer took %s, promised are %s", longest.Round(time.Millisecond), honestWithin)
 		}
 		out, err := exec.Command("mount", "-o", fmt.Sprintf("remount,size=%dm", 24*(round+2)), mount).CombinedOutput()
 		require.NoError(t, err, "%s", out)

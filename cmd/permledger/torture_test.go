@@ -50,15 +50,15 @@ func seeded(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// gap notes a promise that is known not to be kept yet: an ordinary run says so and goes on, make torture
-// fails.
-func gap(t *testing.T, format string, args ...any) {
+// late notes an answer that came later than promised. Beside other tests that may be the machine: an ordinary
+// run says so and goes on, make torture fails.
+func late(t *testing.T, format string, args ...any) {
 	t.Helper()
 	if torture {
 		t.Errorf(format, args...)
 		return
 	}
-	t.Logf("known gap: "+format, args...)
+	t.Logf("late: "+format, args...)
 }
 
 // tally counts what a campaign did and found. It is printed when the test ends, and added to the file
