@@ -63,15 +63,15 @@ func (a *app) welcome(keys *auth.Dev, address string, told []told) error {
 			refused++
 		}
 	}
-	fmt.Fprintf(a.stderr, "\nA day at Fabrikam: %d commands, %d of them refused.\n\n", len(told), refused)
-	fmt.Fprintf(a.stderr, "  API and its description  %s/docs\n\n", address)
-	fmt.Fprintln(a.stderr, "People, with tokens for eight hours:")
+	fmt.Fprintf(a.stdout, "\nA day at Fabrikam: %d commands, %d of them refused.\n\n", len(told), refused)
+	fmt.Fprintf(a.stdout, "  API and its description  %s/docs\n\n", address)
+	fmt.Fprintln(a.stdout, "People, with tokens for eight hours:")
 	for _, p := range demoPeople {
 		token, err := keys.Mint(p.token())
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stderr, "\n  %s\n  %s\n", p.card, token)
+		fmt.Fprintf(a.stdout, "\n  %s\n  %s\n", p.card, token)
 	}
 	mei, err := keys.Mint(demoPeople[0].token())
 	if err != nil {
@@ -81,7 +81,7 @@ func (a *app) welcome(keys *auth.Dev, address string, told []told) error {
 	if err != nil {
 		program = filepath.Base(os.Args[0])
 	}
-	fmt.Fprintf(a.stderr, "\nPaste this into another terminal:\n\n  export PERMLEDGER_SERVER=%s PERMLEDGER_TOKEN=%s\n  %s activity\n\nThen: orders, reservations, permissions, docs quick-start. Ctrl-C ends the demo.\n", address, mei, program)
+	fmt.Fprintf(a.stdout, "\nPaste this into another terminal:\n\n  export PERMLEDGER_SERVER=%s PERMLEDGER_TOKEN=%s\n  %s activity\n\nThen: orders, reservations, permissions, docs quick-start. Ctrl-C ends the demo.\n", address, mei, program)
 	return nil
 }
 
