@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"fmt"
 
 	"permledger/domain"
@@ -80,7 +79,7 @@ type view struct {
 
 // authorise finds what a principal may read on a route, about one customer or with the zero customer
 // about all. Another partner's customer is answered like one that does not exist (L8).
-func (a *API) authorise(ctx context.Context, p auth.Principal, rule access, customer domain.TenantID) (view, error) {
+func (a *API) authorise(p auth.Principal, rule access, customer domain.TenantID) (view, error) {
 	switch {
 	case rule.command:
 		return view{Principal: p}, nil

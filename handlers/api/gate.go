@@ -72,7 +72,7 @@ func (a *API) admit(r *http.Request, rule access) (view, error) {
 	if err := a.await(r); err != nil {
 		return view{}, err
 	}
-	return a.authorise(r.Context(), p, rule, customer)
+	return a.authorise(p, rule, customer)
 }
 
 // customerOf reads the customer that a route names in its path; zero where it names none.

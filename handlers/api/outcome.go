@@ -34,7 +34,7 @@ func (a *API) outcome(ctx context.Context, in *outcomeInput) (*outcomeOutput, er
 	if err != nil {
 		return nil, err
 	}
-	if err := a.mayReadOutcome(ctx, v, answer); err != nil {
+	if err := a.mayReadOutcome(v, answer); err != nil {
 		return nil, err
 	}
 	out := &outcomeOutput{Position: answer.Position, Body: commandOutcome{
@@ -47,11 +47,11 @@ func (a *API) outcome(ctx context.Context, in *outcomeInput) (*outcomeOutput, er
 }
 
 // mayReadOutcome refuses a customer's user who may not see prices the outcome of another's purchase.
-func (a *API) mayReadOutcome(ctx context.Context, v view, answer ledger.Answer) error {
+func (a *API) mayReadOutcome(v view, answer ledger.Answer) error {
 	didSomething := func(e ledger.Event) bool { return e.Type != domain.AttemptDenied{}.EventType() }
 	if v.Actor.OnPartnerSide() || !slices.ContainsFunc(answer.Events, didSomething) {
 		return nil
 	}
-	_, err := a.authorise(ctx, v.Principal, access{customer: owners}, v.Actor.Tenant)
+	_, err := a.authorise(v.Principal, access{customer: owners}, v.Actor.Tenant)
 	return err
 }
