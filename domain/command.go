@@ -73,14 +73,24 @@ type Request struct {
 	digest   [sha256.Size]byte
 }
 
-// NewRequest checks a command's fields (L5) and fixes its content. A refusal is an *Error with
-// CodeInvalid that names every field at fault.
-func NewRequest(id CommandID, actor Actor, command Command) (Request, error) {
+// Faults names every field of a command that breaks L5; none when it is well formed.
+func Faults(command Command) []FieldError {
 	f := faults{}
 	command.validate(&f)
 	f.text("reason", command.reason(), 0, 500)
-	if len(f.list) > 0 {
-		return Request{}, &Error{Code: CodeInvalid, Rule: "L5", Detail: "Correct the fields listed under errors and send the command again.", Fields: f.list}
+	return f.list
+}
+
+// InvalidCommand is the refusal of a command whose fields are at fault.
+func InvalidCommand(fields []FieldError) *Error {
+	return &Error{Code: CodeInvalid, Rule: "L5", Detail: "Correct the fields listed under errors and send the command again.", Fields: fields}
+}
+
+// NewRequest checks a command's fields (L5) and fixes its content. A refusal is an *Error with
+// CodeInvalid that names every field at fault.
+func NewRequest(id CommandID, actor Actor, command Command) (Request, error) {
+	if fields := Faults(command); len(fields) > 0 {
+		return Request{}, InvalidCommand(fields)
 	}
 	content, err := json.Marshal(struct {
 		Name    string   `json:"name"`

@@ -53,21 +53,12 @@ func decode[C domain.Command](schemas huma.Registry, schema *huma.Schema, body [
 		if len(faults) == 0 {
 			faults = append(faults, valueFault(err))
 		}
-		return command, invalid(faults)
+		return command, domain.InvalidCommand(faults)
 	}
-	_, err := domain.NewRequest(domain.CommandID{}, domain.Actor{}, command)
-	if refusal, ok := errors.AsType[*domain.Error](err); ok {
-		faults = merge(faults, refusal.Fields)
-	}
-	if len(faults) > 0 {
-		return command, invalid(faults)
+	if faults = merge(faults, domain.Faults(command)); len(faults) > 0 {
+		return command, domain.InvalidCommand(faults)
 	}
 	return command, nil
-}
-
-// invalid is the problem of a command whose fields are at fault, worded as the domain does.
-func invalid(faults []domain.FieldError) error {
-	return &problem.Error{Code: domain.CodeInvalid, Rule: "L5", Detail: "Correct the fields listed under errors and send the command again.", Fields: faults}
 }
 
 // invalidBody is the problem of a body that is no JSON object of the kind that is read.
