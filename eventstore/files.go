@@ -1,27 +1,37 @@
 package eventstore
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// writeFile replaces a file so that after a crash at any moment it has either
+// writeFile is ReplaceFile with content that is there already.
+func writeFile(path string, content []byte) error {
+	return ReplaceFile(path, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// ReplaceFile replaces a file so that after a crash at any moment it has either
 // its old or its new content: the content is synced before the name points to
 // it, and the name is synced before it returns. The file has mode 0600.
-func writeFile(path string, content []byte) error {
+func ReplaceFile(path string, write func(io.Writer) error) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }() // fails, as it should, once renamed
-	_, err = tmp.Write(content)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
+	buffered := bufio.NewWriterSize(tmp, 1<<16)
+	err = write(buffered)
+	for _, step := range []func() error{buffered.Flush, tmp.Sync, tmp.Close} {
+		if serr := step(); err == nil {
+			err = serr
+		}
 	}
 	if err == nil {
 		err = os.Rename(tmp.Name(), path)

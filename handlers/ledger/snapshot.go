@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -83,8 +82,11 @@ func (l *Ledger) writeSnapshot(ctx context.Context) (eventstore.Cursor, error) {
 	if err != nil {
 		return eventstore.Cursor{}, fmt.Errorf("write the snapshot: %w", err)
 	}
-	if err := replaceFile(filepath.Join(l.config.Dir, snapshotFile), header, state); err != nil {
-		return eventstore.Cursor{}, fmt.Errorf("write the snapshot: %w", err)
+	err = eventstore.ReplaceFile(filepath.Join(l.config.Dir, snapshotFile), func(w io.Writer) error {
+		return writeChecked(w, header, state)
+	})
+	if err != nil {
+		return eventstore.Cursor{}, err
 	}
 	return cursor, nil
 }
@@ -105,37 +107,18 @@ func (l *Ledger) cursorAt(ctx context.Context, from eventstore.Cursor, position 
 	return eventstore.Cursor{}, fmt.Errorf("no record ends with position %d", position)
 }
 
-// replaceFile writes header, state and checksum beside the file and renames them into its place, so that
-// after a crash either the old or the new snapshot is there.
-func replaceFile(path string, header []byte, state io.WriterTo) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".snapshot-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
+// writeChecked writes header and state, and the checksum of both.
+func writeChecked(w io.Writer, header []byte, state io.WriterTo) error {
 	sum := sha256.New()
-	buffered := bufio.NewWriterSize(file, 1<<16)
-	to := io.MultiWriter(buffered, sum)
-	_, err = to.Write(append(header, '\n'))
-	if err == nil {
-		_, err = state.WriteTo(to)
-	}
-	if err == nil {
-		_, err = buffered.Write(sum.Sum(nil))
-	}
-	for _, step := range []func() error{buffered.Flush, file.Sync, file.Close} {
-		if stepErr := step(); err == nil {
-			err = stepErr
-		}
-	}
-	if err != nil {
+	to := io.MultiWriter(w, sum)
+	if _, err := to.Write(append(header, '\n')); err != nil {
 		return err
 	}
-	return os.Rename(file.Name(), path)
+	if _, err := state.WriteTo(to); err != nil {
+		return err
+	}
+	_, err := w.Write(sum.Sum(nil))
+	return err
 }
 
 // keepSnapshots writes a snapshot whenever enough has happened since the last one, and once more at the
