@@ -288,7 +288,7 @@ func (l *Log) EnsureGenesis(ctx context.Context) error {
 	if err != nil {
 		return l.fail(err)
 	}
-	if err := l.adopt(&first); err != nil {
+	if err := l.identify(&first, stageCreated); err != nil {
 		return err
 	}
 	return l.note(first.Cursor())

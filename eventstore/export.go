@@ -92,7 +92,8 @@ func (l *Log) Fill(ctx context.Context, records iter.Seq2[[]byte, error], progre
 			return report, &ImportError{Line: report.Records + 1, Err: err}
 		}
 		if s.Sequence == 1 && resume == 0 {
-			if err := l.begin(&s); err != nil {
+			// The identity of the ledger to come is noted before its first record.
+			if err := l.identify(&s, stageImporting); err != nil {
 				return report, err
 			}
 		}
@@ -133,18 +134,6 @@ func (l *Log) importable(ctx context.Context) (resume uint64, err error) {
 		return 0, ErrNotEmpty
 	}
 	return last, nil
-}
-
-// begin notes the identity of the ledger to come before its first record.
-func (l *Log) begin(first *Stored) error {
-	id := &identity{Version: 1, Stream: l.opts.Stream, Ledger: first.Record.Ledger, Genesis: first.Hash, Stage: stageImporting}
-	if err := id.write(l.opts.Dir); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	l.id = id
-	l.mu.Unlock()
-	return nil
 }
 
 // importRecord stores one record, or compares it with the one an earlier

@@ -166,7 +166,7 @@ func (l *Log) recognise(ctx context.Context, id *identity) error {
 		return err
 	}
 	if l.id == nil || l.id.Stage == stageCreating {
-		if err := l.adopt(&genesis); err != nil {
+		if err := l.identify(&genesis, stageCreated); err != nil {
 			return err
 		}
 	}
@@ -200,9 +200,10 @@ func (l *Log) genesis(ctx context.Context) (Stored, error) {
 	return c.next(1, b)
 }
 
-// adopt takes the ledger that begins with this record as this directory's own.
-func (l *Log) adopt(genesis *Stored) error {
-	id := &identity{Version: 1, Stream: l.opts.Stream, Ledger: genesis.Record.Ledger, Genesis: genesis.Hash, Stage: stageCreated}
+// identify makes the ledger that begins with this record the directory's own, at
+// a stage of identity.go.
+func (l *Log) identify(genesis *Stored, stage string) error {
+	id := &identity{Version: 1, Stream: l.opts.Stream, Ledger: genesis.Record.Ledger, Genesis: genesis.Hash, Stage: stage}
 	if err := id.write(l.opts.Dir); err != nil {
 		return err
 	}
