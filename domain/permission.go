@@ -14,16 +14,6 @@ const productCount = 2
 // Products lists the products a permission can be for.
 func Products() []Product { return []Product{AzureReservedInstances, AzureSavingsPlan} }
 
-// ParseProduct reads a product by its exact name.
-func ParseProduct(s string) (Product, error) {
-	f := faults{}
-	oneOf(&f, "product", Product(s), Products()...)
-	if len(f.list) > 0 {
-		return "", &Error{Code: CodeInvalid, Rule: "L5", Detail: "The product " + f.list[0].Detail + ".", Fields: f.list}
-	}
-	return Product(s), nil
-}
-
 func (p Product) index() int {
 	if p == AzureSavingsPlan {
 		return 1

@@ -115,9 +115,6 @@ func seeSync(ctx context.Context, conn *nats.Conn) Sync {
 	return SyncOff
 }
 
-// Conn returns the connection. It is closed by Close.
-func (e *External) Conn() *nats.Conn { return e.conn }
-
 // JetStream returns the JetStream API over Conn.
 func (e *External) JetStream() jetstream.JetStream { return e.js }
 
