@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -94,24 +93,7 @@ type server struct {
 // serve starts the program on a directory and waits until it says that it is ready.
 func serve(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, logs: new(bytes.Buffer)}
-	s.cmd = exec.Command(program, append([]string{"--data", dir, "serve", "--listen", "127.0.0.1:0"}, args...)...)
-	s.cmd.Env = environment()
-	s.cmd.Stderr = s.logs
-	out, err := s.cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, s.cmd.Start())
-	t.Cleanup(s.kill)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		_ = s.cmd.Wait()
-		t.Fatalf("the server said nothing: %v\n%s", err, s.logs)
-	}
-	url, found := strings.CutPrefix(strings.TrimSpace(line), "ready ")
-	require.True(t, found, "first line: %q", line)
-	s.url = url
-	go io.Copy(io.Discard, out) //nolint:errcheck // until the process ends
-	return s
+	return relaunched(t, program, dir, args...)
 }
 
 // kill ends the server without a word, as a power switch would end the process.
