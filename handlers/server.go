@@ -13,6 +13,7 @@ import (
 
 	"permledger/handlers/api"
 	"permledger/handlers/auth"
+	"permledger/handlers/gate"
 	"permledger/handlers/ledger"
 	"permledger/handlers/problem"
 )
@@ -28,7 +29,7 @@ const (
 	shutdownTimeout = 20 * time.Second
 )
 
-// Options tune the doors. Zero values stand for the defaults of the api package.
+// Options tune the doors. Zero values stand for the defaults of the gate and api packages.
 type Options struct {
 	Logger  *slog.Logger
 	Rate    float64 // requests a second of one principal
@@ -53,9 +54,9 @@ func New(l *ledger.Ledger, authenticator auth.Authenticator, o Options) *Handler
 	}
 	registry := prometheus.NewRegistry()
 	mux := http.NewServeMux()
-	native := api.New(mux, l, auth.Remember(authenticator), api.Options{
-		Logger: o.Logger, Rate: o.Rate, Burst: o.Burst, Streams: o.Streams,
-		PositionWait: o.PositionWait, Heartbeat: o.Heartbeat, Metrics: registry,
+	entrance := gate.New(l, auth.Remember(authenticator), o.Rate, o.Burst)
+	native := api.New(mux, l, entrance, api.Options{
+		Logger: o.Logger, Streams: o.Streams, PositionWait: o.PositionWait, Heartbeat: o.Heartbeat, Metrics: registry,
 	})
 	mux.HandleFunc("/", noRoute(mux))
 	return &Handler{serve: edge(mux, o.Logger, registry), api: native}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"permledger/handlers/gate"
 )
 
 func TestEveryRouteHasAnEntryInTheAccessTableAndTheOtherWayRound(t *testing.T) {
@@ -39,9 +41,9 @@ func TestARouteWithoutAnEntryCannotBeRegistered(t *testing.T) {
 
 func TestTheZeroAccessLetsNobodyIn(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, access{}, accessTable["GET /not/there"])
-	require.False(t, access{}.open)
-	require.False(t, access{}.command)
-	require.Zero(t, access{}.agents)
-	require.Equal(t, never, access{}.customer)
+	require.Equal(t, gate.Access{}, accessTable["GET /not/there"])
+	require.False(t, gate.Access{}.Open)
+	require.False(t, gate.Access{}.Command)
+	require.Zero(t, gate.Access{}.Agents)
+	require.Equal(t, gate.Never, gate.Access{}.Customer)
 }

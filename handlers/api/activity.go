@@ -44,6 +44,6 @@ func (a *API) customerActivity(ctx context.Context, in *struct {
 
 // listActivity gives who did what and what was refused, newest first.
 func (a *API) listActivity(ctx context.Context, p *Paging, f *ActivityFilter) (*listOutput[projections.Activity], error) {
-	page, err := a.ledger.Models().Activity(ctx, viewOf(ctx).scope, f.filter(), p.paging())
+	page, err := a.ledger.Models().Activity(ctx, viewOf(ctx).Scope, f.filter(), p.paging())
 	return list(p, page, err)
 }

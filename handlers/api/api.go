@@ -1,7 +1,6 @@
 // Package api is the native HTTP API: one route for each command and each query.
 //
-// Every route goes through the same gate, in gate.go: authenticate, limit, authorise by the one table in
-// access.go. Handlers then read decode → execute → encode. The routes are listed in routes.go; their
+// Every route goes through the gate that all doors share, and is authorised by the one table in access.go. Handlers then read decode → execute → encode. The routes are listed in routes.go; their
 // description for machines is served at /openapi.json, and for people at /docs.
 package api
 
@@ -15,16 +14,14 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"permledger/handlers/auth"
+	"permledger/handlers/gate"
 	"permledger/handlers/ledger"
 )
 
 // Options tune the API. Zero values stand for the defaults of limits.go.
 type Options struct {
 	Logger  *slog.Logger
-	Rate    float64 // requests a second of one principal
-	Burst   int     // how many of them may come at once
-	Streams int     // event streams of one principal
+	Streams int // event streams of one principal
 	// PositionWait is how long a query waits for Ledger-Min-Position.
 	PositionWait time.Duration
 	// Heartbeat is how often a stream without events shows that it is alive.
@@ -36,9 +33,8 @@ type Options struct {
 // API serves the native API of one ledger.
 type API struct {
 	ledger  *ledger.Ledger
-	auth    auth.Authenticator
+	gate    *gate.Gate
 	options Options
-	limiter *auth.Limiter
 	huma    huma.API
 	mux     *http.ServeMux
 	metrics *metrics
@@ -49,13 +45,12 @@ type API struct {
 }
 
 // New puts the API's routes on a mux.
-func New(mux *http.ServeMux, l *ledger.Ledger, authenticator auth.Authenticator, options Options) *API {
+func New(mux *http.ServeMux, l *ledger.Ledger, g *gate.Gate, options Options) *API {
 	options = options.withDefaults()
 	a := &API{
 		ledger:   l,
-		auth:     authenticator,
+		gate:     g,
 		options:  options,
-		limiter:  auth.NewLimiter(options.Rate, options.Burst, maxPrincipals),
 		mux:      mux,
 		metrics:  newMetrics(options.Metrics, l),
 		streams:  newStreams(options.Streams),
@@ -70,12 +65,6 @@ func New(mux *http.ServeMux, l *ledger.Ledger, authenticator auth.Authenticator,
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Rate == 0 {
-		o.Rate = DefaultRate
-	}
-	if o.Burst == 0 {
-		o.Burst = DefaultBurst
 	}
 	if o.Streams == 0 {
 		o.Streams = DefaultStreams

@@ -15,14 +15,14 @@ type customersInput struct {
 }
 
 func (a *API) customers(ctx context.Context, in *customersInput) (*listOutput[projections.Customer], error) {
-	page, err := a.ledger.Models().Customers(ctx, viewOf(ctx).scope, projections.CustomerFilter{
+	page, err := a.ledger.Models().Customers(ctx, viewOf(ctx).Scope, projections.CustomerFilter{
 		Text: in.Text, Product: domain.Product(in.Product), Allowed: in.Allowed.value(),
 	}, in.paging())
 	return list(&in.Paging, page, err)
 }
 
 func (a *API) customer(ctx context.Context, _ *struct{ OfCustomer }) (*oneOutput[projections.Customer], error) {
-	row, position, err := a.ledger.Models().Customer(ctx, viewOf(ctx).scope)
+	row, position, err := a.ledger.Models().Customer(ctx, viewOf(ctx).Scope)
 	return one(row, position, err)
 }
 
@@ -35,7 +35,7 @@ type subscriptionsInput struct {
 }
 
 func (a *API) subscriptions(ctx context.Context, in *subscriptionsInput) (*listOutput[projections.Subscription], error) {
-	page, err := a.ledger.Models().Subscriptions(ctx, viewOf(ctx).scope, projections.SubscriptionFilter{
+	page, err := a.ledger.Models().Subscriptions(ctx, viewOf(ctx).Scope, projections.SubscriptionFilter{
 		Kind: domain.SubscriptionKind(in.Kind), Status: domain.SubscriptionStatus(in.Status), Owner: domain.UserID{UUID: in.Owner.UUID},
 	}, in.paging())
 	return list(&in.Paging, page, err)
@@ -49,6 +49,6 @@ type pricesInput struct {
 }
 
 func (a *API) prices(ctx context.Context, in *pricesInput) (*listOutput[projections.Price], error) {
-	page, err := a.ledger.Models().Prices(ctx, viewOf(ctx).scope, projections.PriceFilter{SKU: in.SKU, Region: in.Region}, in.paging())
+	page, err := a.ledger.Models().Prices(ctx, viewOf(ctx).Scope, projections.PriceFilter{SKU: in.SKU, Region: in.Region}, in.paging())
 	return list(&in.Paging, page, err)
 }

@@ -20,6 +20,6 @@ func (in *eventsInput) filter() projections.EventFilter {
 
 // events gives a piece of the feed, oldest first.
 func (a *API) events(ctx context.Context, in *eventsInput) (*oneOutput[projections.EventPage], error) {
-	page, err := a.ledger.Models().Events(ctx, viewOf(ctx).scope, in.filter(), in.Limit)
+	page, err := a.ledger.Models().Events(ctx, viewOf(ctx).Scope, in.filter(), in.Limit)
 	return one(page, page.Position, err)
 }

@@ -6,10 +6,9 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"permledger/domain"
-	"permledger/handlers/auth"
+	"permledger/handlers/gate"
 	"permledger/handlers/problem"
 )
 
@@ -22,7 +21,7 @@ func (a *API) HandleFunc(pattern string, handler func(http.ResponseWriter, *http
 	}
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(headerPosition, strconv.FormatUint(a.ledger.Book().Head(), 10))
-		if rule.open {
+		if rule.Open {
 			handler(w, r)
 			return
 		}
@@ -43,36 +42,25 @@ const (
 type viewKey struct{}
 
 // viewOf gives what the principal of a request may read. Every handler behind the gate has one.
-func viewOf(ctx context.Context) view {
-	v, _ := ctx.Value(viewKey{}).(view)
+func viewOf(ctx context.Context) gate.View {
+	v, _ := ctx.Value(viewKey{}).(gate.View)
 	return v
 }
 
-// admit asks in the order who, how often, is there anything to answer from, may they.
-func (a *API) admit(r *http.Request, rule access) (view, error) {
-	token, err := auth.Bearer(r)
+// admit lets a request through the gate, once the read models have come as far as it asks.
+func (a *API) admit(r *http.Request, rule gate.Access) (gate.View, error) {
+	p, err := a.gate.Admit(r)
 	if err != nil {
-		return view{}, err
-	}
-	p, err := a.auth.Authenticate(r.Context(), token)
-	if err != nil {
-		return view{}, err
-	}
-	problem.RequestOf(r.Context()).Principal = p.Key()
-	if wait, ok := a.limiter.Allow(p.Key(), time.Now()); !ok {
-		return view{}, &problem.Error{Code: problem.CodeRateLimited, Retry: wait, Detail: "You send more requests than one principal may. Wait as long as Retry-After says."}
-	}
-	if err := a.ledger.Fault(); err != nil {
-		return view{}, &problem.Error{Code: problem.CodeIntegrity, Cause: err, Detail: "The ledger answers nothing until it is restored. Ask the operator; /readyz says why."}
+		return gate.View{}, err
 	}
 	customer, err := customerOf(r)
 	if err != nil {
-		return view{}, err
+		return gate.View{}, err
 	}
 	if err := a.await(r); err != nil {
-		return view{}, err
+		return gate.View{}, err
 	}
-	return a.authorise(p, rule, customer)
+	return a.gate.View(p, rule, customer)
 }
 
 // customerOf reads the customer that a route names in its path; zero where it names none.

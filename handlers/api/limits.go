@@ -12,12 +12,6 @@ const (
 	// positionWait is how long a query waits for Ledger-Min-Position at most.
 	positionWait = 5 * time.Second
 
-	// DefaultRate and DefaultBurst are the requests a second of one principal, and how many may come at once.
-	DefaultRate  = 50_000
-	DefaultBurst = 100_000
-	// maxPrincipals is how many principals' buckets are remembered.
-	maxPrincipals = 10_000
-
 	// DefaultStreams is how many event streams one principal may have open.
 	DefaultStreams = 8
 	// maxStreams is how many event streams there may be in all.

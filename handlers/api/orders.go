@@ -48,7 +48,7 @@ func (a *API) customerOrders(ctx context.Context, in *struct {
 
 func (a *API) listOrders(ctx context.Context, p *Paging, f *OrderFilter) (*listOutput[projections.Order], error) {
 	v := viewOf(ctx)
-	page, err := a.ledger.Models().Orders(ctx, v.scope, f.filter(), p.paging())
+	page, err := a.ledger.Models().Orders(ctx, v.Scope, f.filter(), p.paging())
 	return list(p, hidePrices(v, page), err)
 }
 
@@ -58,8 +58,8 @@ func (a *API) order(ctx context.Context, in *struct {
 },
 ) (*oneOutput[projections.Order], error) {
 	v := viewOf(ctx)
-	row, position, err := a.ledger.Models().Order(ctx, v.scope, domain.OrderID{UUID: in.OrderID.UUID}, time.Now())
-	if !v.prices {
+	row, position, err := a.ledger.Models().Order(ctx, v.Scope, domain.OrderID{UUID: in.OrderID.UUID}, time.Now())
+	if !v.Prices {
 		row = row.WithoutPrices()
 	}
 	return one(row, position, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"permledger/domain"
+	"permledger/handlers/gate"
 	"permledger/handlers/ledger"
 )
 
@@ -47,11 +48,11 @@ func (a *API) outcome(ctx context.Context, in *outcomeInput) (*outcomeOutput, er
 }
 
 // mayReadOutcome refuses a customer's user who may not see prices the outcome of another's purchase.
-func (a *API) mayReadOutcome(v view, answer ledger.Answer) error {
+func (a *API) mayReadOutcome(v gate.View, answer ledger.Answer) error {
 	didSomething := func(e ledger.Event) bool { return e.Type != domain.AttemptDenied{}.EventType() }
 	if v.Actor.OnPartnerSide() || !slices.ContainsFunc(answer.Events, didSomething) {
 		return nil
 	}
-	_, err := a.authorise(v.Principal, access{customer: owners}, v.Actor.Tenant)
+	_, err := a.gate.View(v.Principal, gate.Access{Customer: gate.Owners}, v.Actor.Tenant)
 	return err
 }

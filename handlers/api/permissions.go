@@ -19,12 +19,12 @@ func (in *permissionsInput) filter() projections.PermissionFilter {
 }
 
 func (a *API) permissions(ctx context.Context, in *permissionsInput) (*listOutput[projections.Permission], error) {
-	page, err := a.ledger.Models().Permissions(ctx, viewOf(ctx).scope, in.filter(), in.paging())
+	page, err := a.ledger.Models().Permissions(ctx, viewOf(ctx).Scope, in.filter(), in.paging())
 	return list(&in.Paging, page, err)
 }
 
 func (a *API) permissionHistory(ctx context.Context, in *permissionsInput) (*listOutput[projections.PermissionChange], error) {
-	page, err := a.ledger.Models().PermissionHistory(ctx, viewOf(ctx).scope, in.filter(), in.paging())
+	page, err := a.ledger.Models().PermissionHistory(ctx, viewOf(ctx).Scope, in.filter(), in.paging())
 	return list(&in.Paging, page, err)
 }
 
@@ -44,7 +44,7 @@ type verdict struct {
 
 // check judges S7 on the state that decisions are made on, not on a read model.
 func (a *API) check(ctx context.Context, in *checkInput) (*oneOutput[verdict], error) {
-	s := viewOf(ctx).scope
+	s := viewOf(ctx).Scope
 	v, err := a.ledger.Book().Check(s.Partner(), s.Customer(), domain.Product(in.Product),
 		domain.SubscriptionID{UUID: in.SubscriptionID.UUID}, domain.UserID{UUID: in.UserID.UUID})
 	return one(verdict{Allowed: v.Allowed, Reasons: v.Reasons, Position: v.Position}, v.Position, err)

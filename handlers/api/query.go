@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"permledger/handlers/gate"
 	"permledger/projections"
 )
 
@@ -81,8 +82,8 @@ func one[T any](row T, position uint64, err error) (*oneOutput[T], error) {
 }
 
 // hidePrices rewrites the rows of a page for a reader who may not see what things cost.
-func hidePrices[T interface{ WithoutPrices() T }](v view, page projections.Page[T]) projections.Page[T] {
-	if v.prices {
+func hidePrices[T interface{ WithoutPrices() T }](v gate.View, page projections.Page[T]) projections.Page[T] {
+	if v.Prices {
 		return page
 	}
 	for i, row := range page.Items {

@@ -43,7 +43,7 @@ func (a *API) customerReservations(ctx context.Context, in *struct {
 
 func (a *API) listReservations(ctx context.Context, p *Paging, f *ReservationFilter) (*listOutput[projections.Reservation], error) {
 	v := viewOf(ctx)
-	page, err := a.ledger.Models().Reservations(ctx, v.scope, f.filter(), p.paging())
+	page, err := a.ledger.Models().Reservations(ctx, v.Scope, f.filter(), p.paging())
 	return list(p, hidePrices(v, page), err)
 }
 
@@ -53,8 +53,8 @@ func (a *API) reservation(ctx context.Context, in *struct {
 },
 ) (*oneOutput[projections.Reservation], error) {
 	v := viewOf(ctx)
-	row, position, err := a.ledger.Models().Reservation(ctx, v.scope, domain.ReservationID{UUID: in.ReservationID.UUID}, time.Now())
-	if !v.prices {
+	row, position, err := a.ledger.Models().Reservation(ctx, v.Scope, domain.ReservationID{UUID: in.ReservationID.UUID}, time.Now())
+	if !v.Prices {
 		row = row.WithoutPrices()
 	}
 	return one(row, position, err)
@@ -68,6 +68,6 @@ func (a *API) coverage(ctx context.Context, in *struct {
 },
 ) (*listOutput[projections.Subscription], error) {
 	id := domain.ReservationID{UUID: in.ReservationID.UUID}
-	page, err := a.ledger.Models().Coverage(ctx, viewOf(ctx).scope, id, time.Now(), in.paging())
+	page, err := a.ledger.Models().Coverage(ctx, viewOf(ctx).Scope, id, time.Now(), in.paging())
 	return list(&in.Paging, page, err)
 }

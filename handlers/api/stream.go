@@ -51,7 +51,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) {
 	if out.comment("events after position "+strconv.FormatUint(filter.After, 10)) != nil {
 		return
 	}
-	_ = out.comment(a.feed(ctx, v.scope, filter, out)) // the client is gone, if at all
+	_ = out.comment(a.feed(ctx, v.Scope, filter, out)) // the client is gone, if at all
 }
 
 // feed writes events until something ends the stream, and says what.
