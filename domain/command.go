@@ -52,6 +52,7 @@ func Commands() []Command {
 		SetReservationPrice{},
 		GrantPurchasePermission{},
 		RevokePurchasePermission{},
+		SetPurchasePermissions{},
 		PurchaseReservation{},
 		ReportCustomerPurchase{},
 		ExchangeReservation{},

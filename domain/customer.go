@@ -37,6 +37,7 @@ type customer struct {
 	companyName string
 	domain      string
 	permissions [productCount]bool
+	permitted   uint64   // position of the newest change of a permission
 	active      int32    // subscriptions that are active
 	currency    Currency // of the price list; empty until the first price
 	changed     uint64   // position of the newest event about the customer

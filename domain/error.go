@@ -20,6 +20,9 @@ const (
 	CodeSubscriptionDeleted  Code = "subscription-deleted"
 	CodeSubscriptionInactive Code = "subscription-not-active"       // billing subscription of a partner's purchase
 	CodeNoEligible           Code = "no-eligible-subscription"      // S5
+	CodePolicyExists         Code = "policy-exists"                 // purchase permissions were to be off
+	CodePolicyMissing        Code = "policy-missing"                // at least one was to be on
+	CodePolicyChanged        Code = "policy-changed"                // their entity tag is no longer the newest
 	CodePermissionOff        Code = "purchase-permission-off"       // S1, S7
 	CodeBillingInactive      Code = "billing-subscription-inactive" // S7
 	CodeOwnerMissing         Code = "owner-role-missing"            // S6

@@ -70,15 +70,15 @@ func (c PermissionChange) validate(f *faults) {
 	oneOf(f, "product", c.Product, Products()...)
 }
 
-func (t *tables) permit(id TenantID, p Product, allowed bool) {
-	c, _ := t.customers.get(id)
-	c.permissions[p.index()] = allowed
-	t.customers.set(id, c)
+func (t *tables) permit(f Fact, p Product, allowed bool) {
+	c, _ := t.customers.get(f.Customer)
+	c.permissions[p.index()], c.permitted = allowed, f.Position
+	t.customers.set(f.Customer, c)
 }
 
-func (e PurchasePermissionGranted) evolve(t *tables, f Fact) { t.permit(f.Customer, e.Product, true) }
+func (e PurchasePermissionGranted) evolve(t *tables, f Fact) { t.permit(f, e.Product, true) }
 
-func (e PurchasePermissionRevoked) evolve(t *tables, f Fact) { t.permit(f.Customer, e.Product, false) }
+func (e PurchasePermissionRevoked) evolve(t *tables, f Fact) { t.permit(f, e.Product, false) }
 
 func (c GrantPurchasePermission) decide(d *decision) ([]Event, error) {
 	state, _ := d.customers.get(c.CustomerID)

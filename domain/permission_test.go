@@ -151,6 +151,7 @@ func everyCommandFor(id domain.TenantID) []domain.Command {
 		domain.SetReservationPrice{CustomerID: id, Offer: domaintest.Offer, CustomerPrice: domaintest.USD("1.00"), WebDirectPrice: domaintest.USD("1.00")},
 		domain.GrantPurchasePermission{PermissionChange: change},
 		domain.RevokePurchasePermission{PermissionChange: change},
+		domain.SetPurchasePermissions{CustomerID: id},
 		domain.PurchaseReservation{CustomerID: id, Wanted: domaintest.Want(domaintest.Offer, 1)},
 		domain.ReportCustomerPurchase{CustomerID: id, Wanted: domaintest.Want(domaintest.Offer, 1), UserID: domaintest.Buyer.User, UserPrincipalName: "yijun@contoso.example", PurchasedAt: domaintest.Start},
 		domain.ExchangeReservation{CustomerID: id, ReservationID: reservation, Quantity: 1, To: []domain.Wanted{domaintest.Want(domaintest.Offer, 1)}},

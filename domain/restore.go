@@ -29,7 +29,7 @@ func (b *Book) Restore(from io.Reader) error {
 		for p := range c.permissions {
 			c.permissions[p] = r.flag()
 		}
-		c.active, c.currency, c.changed = int32(r.int()), Currency(r.text()), r.uint()
+		c.permitted, c.active, c.currency, c.changed = r.uint(), int32(r.int()), Currency(r.text()), r.uint()
 		b.customers.current[id] = c
 	}
 	for range r.rows() {

@@ -15,7 +15,7 @@ import (
 
 // snapshotVersion changes with the layout of a snapshot or of the state itself; a snapshot of another
 // version is not read, and the log is folded instead.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // ErrSnapshot says that a snapshot cannot be used: it is damaged, or of another version.
 var ErrSnapshot = errors.New("the snapshot of the decision state cannot be used")
@@ -78,6 +78,7 @@ func (s Snapshot) WriteTo(to io.Writer) (int64, error) {
 		for _, allowed := range c.permissions {
 			w.flag(allowed)
 		}
+		w.uint(c.permitted)
 		w.int(int64(c.active))
 		w.text(string(c.currency))
 		w.uint(c.changed)

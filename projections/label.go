@@ -22,6 +22,7 @@ var labels = map[string]label{
 	"ReservationScopeChanged":      {"Change Reservation Scope", "變更保留範圍"},
 	"ReservationSplit":             {"Split Reservation", "分割保留"},
 	"ReservationsMerged":           {"Merge Reservations", "合併保留"},
+	"PurchasePermissionsSet":       {"Change Customer Purchase Permissions", "變更客戶購買許可權"},
 	"AttemptDenied":                {"Denied Attempt", "已拒絕的嘗試"},
 }
 
@@ -37,6 +38,7 @@ var attempts = map[string]string{
 	"SetReservationPrice":          "ReservationPriceSet",
 	"GrantPurchasePermission":      "PurchasePermissionGranted",
 	"RevokePurchasePermission":     "PurchasePermissionRevoked",
+	"SetPurchasePermissions":       "PurchasePermissionsSet", // which of them it would have turned on or off is not known
 	"CustomerPurchasedReservation": "CustomerPurchasedReservation",
 	"ExchangeReservation":          "ReservationExchanged",
 	"ReturnReservation":            "ReservationReturned",

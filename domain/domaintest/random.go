@@ -114,6 +114,7 @@ func (w world) step(rt *rapid.T, reservations []domain.ReservationID) Step {
 		domain.GrantPurchasePermission{PermissionChange: change},
 		domain.GrantPurchasePermission{PermissionChange: change},
 		domain.RevokePurchasePermission{PermissionChange: change},
+		domain.SetPurchasePermissions{CustomerID: customer, Products: domain.Products()[:rapid.IntRange(0, 2).Draw(rt, "products")]},
 		domain.PurchaseReservation{CustomerID: customer, Wanted: wanted},
 		domain.PurchaseReservation{CustomerID: customer, Wanted: wanted},
 		domain.PurchaseReservation{CustomerID: customer, Wanted: wanted},

@@ -20,6 +20,7 @@ func (a *API) routes() {
 	command[domain.SetReservationPrice](a, "Set what a customer pays for one unit for the whole term")
 	command[domain.GrantPurchasePermission](a, "Let a customer buy a product; the partner pays from now on")
 	command[domain.RevokePurchasePermission](a, "Stop a customer's later purchases of a product")
+	command[domain.SetPurchasePermissions](a, "Make the listed permissions the customer's only ones, all or nothing")
 	command[domain.PurchaseReservation](a, "Buy: a customer's user for itself, an agent on the customer's behalf")
 	command[domain.ReportCustomerPurchase](a, "Report what a customer has bought outside")
 	command[domain.ExchangeReservation](a, "Exchange units of a reservation for others")

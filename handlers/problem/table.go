@@ -60,6 +60,8 @@ var table = map[domain.Code]line{
 	domain.CodeSubscriptionDiffers:  {http.StatusConflict, "The subscription is recorded otherwise", 0},
 	domain.CodeSubscriptionDeleted:  {http.StatusConflict, "The subscription is deleted", 0},
 	domain.CodeSubscriptionInactive: {http.StatusConflict, "The subscription is not active", 0},
+	domain.CodePolicyExists:         {http.StatusConflict, "The customer has purchase permissions", 0},
+	domain.CodePolicyMissing:        {http.StatusConflict, "The customer has no purchase permission", 0},
 	domain.CodeNoEligible:           {http.StatusConflict, "No eligible subscription", 0},
 	domain.CodePriceNotSet:          {http.StatusConflict, "No price is set", 0},
 	domain.CodeCurrencyMismatch:     {http.StatusConflict, "The currency differs", 0},
@@ -78,7 +80,8 @@ var table = map[domain.Code]line{
 	domain.CodePurchasedInFuture:    {http.StatusConflict, "The purchase lies in the future", 0},
 	CodeCommandIDReused:             {http.StatusConflict, "The command id was used before", 0},
 
-	domain.CodeChanged: {http.StatusPreconditionFailed, "The customer has changed since", 0},
+	domain.CodePolicyChanged: {http.StatusPreconditionFailed, "The purchase permissions have changed since", 0},
+	domain.CodeChanged:       {http.StatusPreconditionFailed, "The customer has changed since", 0},
 
 	CodeTooLarge:       {http.StatusRequestEntityTooLarge, "The request is too large", 0},
 	CodeMediaType:      {http.StatusUnsupportedMediaType, "The media type is not supported", 0},
