@@ -93,16 +93,24 @@ func NewRequest(id CommandID, actor Actor, command Command) (Request, error) {
 	if fields := Faults(command); len(fields) > 0 {
 		return Request{}, InvalidCommand(fields)
 	}
-	content, err := json.Marshal(struct {
-		Name    string   `json:"name"`
-		Tenant  TenantID `json:"tenant"`
-		User    UserID   `json:"user"`
-		Command Command  `json:"command"`
-	}{command.CommandName(), actor.Tenant, actor.User, command})
+	content, err := content(make([]byte, 0, 1024), actor, command)
 	if err != nil {
 		return Request{}, fmt.Errorf("encode %s: %w", command.CommandName(), err)
 	}
 	return Request{id: id, actor: actor, command: command, digest: sha256.Sum256(content)}, nil
+}
+
+// content appends what makes two commands the same: the command and who sends it.
+func content(b []byte, actor Actor, command Command) ([]byte, error) {
+	b = appendText(append(b, `{"name":`...), command.CommandName())
+	b = appendID(append(b, `,"tenant":`...), actor.Tenant.UUID)
+	b = appendID(append(b, `,"user":`...), actor.User.UUID)
+	b = append(b, `,"command":`...)
+	if a, ok := command.(appender); ok {
+		return append(a.appendJSON(b), '}'), nil
+	}
+	body, err := json.Marshal(command)
+	return append(append(b, body...), '}'), err
 }
 
 // IfUnchangedSince lets the request succeed only while nothing about its customer was recorded after a

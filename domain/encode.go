@@ -9,11 +9,45 @@ import (
 	"github.com/google/uuid"
 )
 
-// appender is an event that writes its own stored form. Purchases are most of what a busy ledger stores, and
-// writing them by reflection would be most of what a group of commands costs. What it writes is, byte for
+// appender is an event or a command that writes its own JSON. Purchases are most of what a busy ledger stores,
+// and writing them by reflection would be most of what a group of commands costs. What it writes is, byte for
 // byte, what encoding/json writes.
 type appender interface {
 	appendJSON(b []byte) []byte
+}
+
+func (c PurchaseReservation) appendJSON(b []byte) []byte {
+	b = appendID(append(b, `{"customerId":`...), c.CustomerID.UUID)
+	b = appendID(append(b, `,"subscriptionId":`...), c.SubscriptionID.UUID)
+	b = c.Offer.appendMembers(b)
+	b = strconv.AppendInt(append(b, `,"quantity":`...), c.Quantity, 10)
+	b = c.Scope.appendJSON(append(b, `,"scope":`...))
+	if c.DisplayName != "" {
+		b = appendText(append(b, `,"displayName":`...), c.DisplayName)
+	}
+	if !c.OrderID.IsZero() {
+		b = appendID(append(b, `,"orderId":`...), c.OrderID.UUID)
+	}
+	if c.Reason != "" {
+		b = appendText(append(b, `,"reason":`...), c.Reason)
+	}
+	return append(b, '}')
+}
+
+// appendMembers writes the members of an offer, each after a comma.
+func (o Offer) appendMembers(b []byte) []byte {
+	b = appendText(append(b, `,"sku":`...), o.SKU)
+	b = appendText(append(b, `,"region":`...), o.Region)
+	b = appendText(append(b, `,"term":`...), string(o.Term))
+	return appendText(append(b, `,"billingPlan":`...), string(o.BillingPlan))
+}
+
+func (s Scope) appendJSON(b []byte) []byte {
+	b = appendText(append(b, `{"type":`...), string(s.Type))
+	if !s.SubscriptionID.IsZero() {
+		b = appendID(append(b, `,"subscriptionId":`...), s.SubscriptionID.UUID)
+	}
+	return append(b, '}')
 }
 
 func (e CustomerPurchasedReservation) appendJSON(b []byte) []byte {
@@ -55,17 +89,11 @@ func (r Bought) appendMembers(b []byte) []byte {
 	b = appendID(append(b, `"orderId":`...), r.OrderID.UUID)
 	b = appendID(append(b, `,"reservationId":`...), r.ReservationID.UUID)
 	b = appendID(append(b, `,"subscriptionId":`...), r.SubscriptionID.UUID)
-	b = appendText(append(b, `,"sku":`...), r.SKU)
-	b = appendText(append(b, `,"region":`...), r.Region)
-	b = appendText(append(b, `,"term":`...), string(r.Term))
-	b = appendText(append(b, `,"billingPlan":`...), string(r.BillingPlan))
+	b = r.Offer.appendMembers(b)
 	b = appendText(append(b, `,"family":`...), r.Family)
 	b = strconv.AppendInt(append(b, `,"quantity":`...), r.Quantity, 10)
-	b = appendText(append(b, `,"scope":{"type":`...), string(r.Scope.Type))
-	if !r.Scope.SubscriptionID.IsZero() {
-		b = appendID(append(b, `,"subscriptionId":`...), r.Scope.SubscriptionID.UUID)
-	}
-	b = appendText(append(b, `},"displayName":`...), r.DisplayName)
+	b = r.Scope.appendJSON(append(b, `,"scope":`...))
+	b = appendText(append(b, `,"displayName":`...), r.DisplayName)
 	for _, m := range []struct {
 		name   string
 		amount Money

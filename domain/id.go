@@ -7,8 +7,10 @@
 package domain
 
 import (
+	"crypto/sha1" //nolint:gosec // RFC 9562 names by it
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/google/uuid"
 )
@@ -94,9 +96,17 @@ func clip(s string) string {
 
 // Order is the id of the order that a command creates. The same command always creates the same ids, so
 // that deciding it again gives the same events.
-func (id CommandID) Order() OrderID { return OrderID{uuid.NewSHA1(id.UUID, []byte("order/0"))} }
+func (id CommandID) Order() OrderID { return OrderID{derived(id.UUID, []byte("order/0"))} }
 
 // Reservation is the id of the n-th reservation, from 0, that a command creates.
 func (id CommandID) Reservation(n int) ReservationID {
-	return ReservationID{uuid.NewSHA1(id.UUID, fmt.Appendf(nil, "reservation/%d", n))}
+	return ReservationID{derived(id.UUID, strconv.AppendInt([]byte("reservation/"), int64(n), 10))}
+}
+
+// derived is the GUID of a name within the space of another GUID: version 5 of RFC 9562.
+func derived(space uuid.UUID, name []byte) (id uuid.UUID) {
+	sum := sha1.Sum(append(append(make([]byte, 0, 64), space[:]...), name...)) //nolint:gosec // a name, not a secret
+	copy(id[:], sum[:])
+	id[6], id[8] = id[6]&0x0f|0x50, id[8]&0x3f|0x80
+	return id
 }

@@ -2,8 +2,6 @@ package domain
 
 import (
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // ReservationRenewed says either that automatic renewal was switched (Enabled) or that the reservation
@@ -62,7 +60,7 @@ type DueRenewal struct {
 
 // CommandID is the id under which the renewal is sent, by whichever node comes first.
 func (r DueRenewal) CommandID() CommandID {
-	return CommandID{uuid.NewSHA1(r.Reservation.UUID, []byte("renewal"))}
+	return CommandID{derived(r.Reservation.UUID, []byte("renewal"))}
 }
 
 // DueRenewals lists the reservations to renew at a moment, in no order.

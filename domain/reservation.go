@@ -104,7 +104,7 @@ func (t *tables) customerOf(r reservation) TenantID {
 type orderKey uuid.UUID
 
 func keyOf(owner TenantID, id OrderID) orderKey {
-	return orderKey(uuid.NewSHA1(owner.UUID, id.UUID[:]))
+	return orderKey(derived(owner.UUID, id.UUID[:]))
 }
 
 // freeOrder refuses an order id that is taken in the partner's book.

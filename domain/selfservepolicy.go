@@ -98,7 +98,7 @@ func (c customer) policy(id TenantID) (p SelfServePolicy) {
 
 // PolicyETag is the entity tag of a customer's policy whose newest change stands at a position.
 func PolicyETag(customer TenantID, position uint64) uuid.UUID {
-	return uuid.NewSHA1(customer.UUID, binary.BigEndian.AppendUint64([]byte("self-serve-policy"), position))
+	return derived(customer.UUID, binary.BigEndian.AppendUint64([]byte("self-serve-policy"), position))
 }
 
 // SelfServePolicy gives the policy of a partner's customer as of the newest recorded event. A customer that
