@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// Book is the state of every partner, as small as decisions allow. Decide, Evolve, Commit and Discard
-// belong to one goroutine, the decider; the other methods may be called from any.
+// Book is the state of every partner, as small as decisions allow. Decide, Evolve, Seal, Commit, Retract and
+// Discard belong to one goroutine, the decider; the other methods may be called from any.
 type Book struct {
 	tables   // the decider's view: current and pending
 	policies []Policy
+	sealed   bool // a group waits for its Commit
 
 	mu   sync.RWMutex // held for writing only while Commit merges
 	head uint64       // position of the current layer; guarded by mu
@@ -105,38 +106,51 @@ func (b *Book) Evolve(f Fact) {
 	}
 }
 
-// Commit makes the pending state current, as of position head.
+// Seal ends the group being decided; what is decided next belongs to another one. At most one sealed group
+// may wait for its Commit.
+func (b *Book) Seal() {
+	for _, t := range b.layers() {
+		t.seal()
+	}
+	b.sealed = true
+}
+
+// Commit makes the oldest pending group current, as of position head: the sealed one, or else the one being
+// decided.
 func (b *Book) Commit(head uint64) {
+	if !b.sealed {
+		b.Seal()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.partners.merge()
-	b.customers.merge()
-	b.subscriptions.merge()
-	b.roles.merge()
-	b.owners.merge()
-	b.prices.merge()
-	b.orders.merge()
-	b.reservations.merge()
-	b.renewals.merge()
-	b.cancelled.merge()
 	b.forgetDenials()
-	b.denials.merge()
-	b.head = head
+	for _, t := range b.layers() {
+		t.merge()
+	}
+	b.sealed, b.head = false, head
+}
+
+// Retract forgets the group being decided, and keeps a sealed one.
+func (b *Book) Retract() {
+	for _, t := range b.layers() {
+		t.retract()
+	}
 }
 
 // Discard forgets the pending state.
 func (b *Book) Discard() {
-	b.partners.discard()
-	b.customers.discard()
-	b.subscriptions.discard()
-	b.roles.discard()
-	b.owners.discard()
-	b.prices.discard()
-	b.orders.discard()
-	b.reservations.discard()
-	b.renewals.discard()
-	b.cancelled.discard()
-	b.denials.discard()
+	for _, t := range b.layers() {
+		t.discard()
+	}
+	b.sealed = false
+}
+
+// layers lists the tables.
+func (t *tables) layers() [11]layered {
+	return [...]layered{
+		&t.partners, &t.customers, &t.subscriptions, &t.roles, &t.owners, &t.prices,
+		&t.orders, &t.reservations, &t.renewals, &t.cancelled, &t.denials,
+	}
 }
 
 // read runs a question against the current state, without the pending layer, and gives the position of

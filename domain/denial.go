@@ -68,7 +68,7 @@ func (e AttemptDenied) evolve(t *tables, f Fact) {
 
 // forgetDenials drops the counts of earlier hours once a new one begins, so that memory stays bounded.
 func (t *tables) forgetDenials() {
-	for _, newest := range t.denials.pending {
+	for _, newest := range t.denials.sealed {
 		maps.DeleteFunc(t.denials.current, func(_ denialKey, n denialCount) bool { return n.hour < newest.value.hour })
 		return
 	}

@@ -130,6 +130,40 @@ func TestADiscardedGroupLeavesNoTrace(t *testing.T) {
 	require.Equal(t, head, b.Head())
 }
 
+func TestAGroupIsDecidedOnTopOfTheSealedOneBeforeIt(t *testing.T) {
+	t.Parallel()
+	b := domaintest.Ready(t)
+	head := b.Head()
+	decide := func(c domain.Command, next uint64) []domain.Fact {
+		request, err := domain.NewRequest(domain.CommandID{UUID: uuid.Max}, domaintest.Admin, c)
+		require.NoError(t, err)
+		facts, err := b.Decide(request, next, b.Now)
+		require.NoError(t, err)
+		return facts
+	}
+	revoked := decide(domaintest.Revoke(domain.AzureReservedInstances), head+1)
+	b.Evolve(revoked[0])
+	b.Seal()
+	require.Empty(t, decide(domaintest.Revoke(domain.AzureReservedInstances), head+2), "already so in the sealed group")
+	granted := decide(domaintest.Grant(domain.AzureReservedInstances), head+2)
+	b.Evolve(granted[0])
+	b.Retract()
+	require.Equal(t, granted, decide(domaintest.Grant(domain.AzureReservedInstances), head+2), "the sealed group stands when the next one is retracted")
+	b.Evolve(granted[0])
+	b.Commit(head + 1)
+	require.False(t, verdict(t, b, domain.AzureReservedInstances).Allowed, "the sealed group alone is current")
+	require.Equal(t, head+1, b.Head())
+	b.Commit(head + 2)
+	require.True(t, verdict(t, b, domain.AzureReservedInstances).Allowed)
+
+	b.Evolve(decide(domaintest.Revoke(domain.AzureReservedInstances), head+3)[0])
+	b.Seal()
+	b.Evolve(decide(domaintest.Grant(domain.AzureSavingsPlan), head+4)[0])
+	b.Discard()
+	require.Empty(t, decide(domaintest.Grant(domain.AzureReservedInstances), head+3), "neither group is left")
+	require.NotEmpty(t, decide(domaintest.Grant(domain.AzureSavingsPlan), head+3))
+}
+
 func TestQuantitiesAreNeitherMadeNorLost(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,7 +33,7 @@ func (l *Log) Append(ctx context.Context, expected Cursor, record []byte) (Curso
 	if err != nil {
 		return Cursor{}, err
 	}
-	return l.append(ctx, expected, record, r)
+	return l.append(ctx, expected, record, r.Last(), r.Time)
 }
 
 // appendable checks what can be checked of a record before it is sent.
@@ -49,14 +50,15 @@ func (l *Log) appendable(expected Cursor, record []byte) (*Record, error) {
 	return &s.Record, nil
 }
 
-// append stores a record that has been checked.
-func (l *Log) append(ctx context.Context, expected Cursor, record []byte, r *Record) (Cursor, error) {
+// append stores a record that has been checked, with its last position and its
+// time.
+func (l *Log) append(ctx context.Context, expected Cursor, record []byte, last uint64, at time.Time) (Cursor, error) {
 	l.appendMu.Lock()
 	defer l.appendMu.Unlock()
 	if err := l.writable(); err != nil {
 		return Cursor{}, err
 	}
-	return l.put(ctx, expected, record, r)
+	return l.put(ctx, expected, record, last, at)
 }
 
 // writable says why nothing can be appended, nil when it can.
@@ -77,10 +79,14 @@ func (l *Log) writable() error {
 }
 
 // put stores a record and resolves what it can. The lock is held.
-func (l *Log) put(ctx context.Context, expected Cursor, record []byte, r *Record) (Cursor, error) {
+func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position uint64, at time.Time) (Cursor, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.AppendTimeout)
 	defer cancel()
-	stored := Cursor{Sequence: expected.Sequence + 1, Position: r.Last(), Hash: HashOf(record), Time: r.Time}
+	stored := Cursor{Sequence: expected.Sequence + 1, Position: position, Time: at}
+	// The hash is needed once the record is stored, and another core may have time for it.
+	var hashing sync.WaitGroup
+	hashing.Go(func() { stored.Hash = HashOf(record) })
+	defer hashing.Wait()
 
 	// inFlight says that a send may have reached the server without an answer.
 	// From then on only the log itself can tell what became of the record.
@@ -92,10 +98,11 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, r *Record
 		case sendStored:
 			if sent.sequence != stored.Sequence {
 				return Cursor{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, l.fail(&IntegrityError{
-					Position: r.First, Sequence: stored.Sequence,
+					Position: expected.Position + 1, Sequence: stored.Sequence,
 					Reason: fmt.Sprintf("the server stored it as record %d", sent.sequence),
 				}))
 			}
+			hashing.Wait()
 			l.took(stored)
 			return stored, nil
 		case sendUnknown:
@@ -115,6 +122,7 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, r *Record
 			return Cursor{}, l.fail(err)
 		case err != nil: // the server can not be asked
 		case found == placeOurs:
+			hashing.Wait()
 			l.took(stored)
 			return stored, nil
 		case found == placeForeign:
@@ -241,7 +249,7 @@ func (l *Log) Settle(ctx context.Context, expected Cursor, record []byte) (store
 	if found == placeEmpty {
 		ledger, _, _ := l.Ledger()
 		barrier := Record{Version: RecordVersion, Ledger: ledger, First: expected.Position + 1, Time: later(expected.Time, time.Now()), Previous: expected.Hash, Commands: []Command{}}
-		_, err := l.put(ctx, expected, AppendRecord(nil, &barrier), &barrier)
+		_, err := l.put(ctx, expected, AppendRecord(nil, &barrier), barrier.Last(), barrier.Time)
 		if err == nil {
 			return false, nil
 		}
@@ -280,7 +288,7 @@ func (l *Log) EnsureGenesis(ctx context.Context) error {
 	if err := creating.write(l.opts.Dir); err != nil {
 		return err
 	}
-	_, err = l.put(ctx, Cursor{}, b, &genesis)
+	_, err = l.put(ctx, Cursor{}, b, genesis.Last(), genesis.Time)
 	if err != nil && !errors.Is(err, ErrConflict) {
 		return fmt.Errorf("create the ledger: %w", err)
 	}

@@ -11,8 +11,8 @@ import (
 // calls it from one goroutine only.
 //
 // It keeps a current state, which is the fold of the log up to some position,
-// and a pending state on top of it, which also holds the events of the group
-// being decided.
+// and a pending state on top of it: the events of the group being decided and,
+// below them, those of the group decided before while that is being stored.
 type Decider[C, E any] interface {
 	// Decide judges cmd on the pending state. The events it returns would get
 	// the positions next, next+1 … and the time at. An error is a refusal:
@@ -20,9 +20,15 @@ type Decider[C, E any] interface {
 	Decide(cmd C, next uint64, at time.Time) ([]E, error)
 	// Evolve folds one event into the pending state.
 	Evolve(e E)
-	// Commit makes the pending state the current one, which from now on is the
-	// fold of the log up to and including position head.
+	// Seal ends the group being decided; what is decided next belongs to
+	// another one. Never more than one sealed group waits for its Commit.
+	Seal()
+	// Commit makes the oldest pending group part of the current state, which
+	// from now on is the fold of the log up to and including position head: the
+	// sealed group, or the one being decided where none is sealed.
 	Commit(head uint64)
+	// Retract forgets the group being decided, and keeps the sealed one.
+	Retract()
 	// Discard forgets the pending state.
 	Discard()
 }

@@ -24,17 +24,15 @@ type recentRecord struct {
 	ids      []uuid.UUID
 }
 
-// add keeps the ids of a record.
-func (r *recent) add(sequence uint64, commands []Command) {
+// add keeps the ids of the commands of a record.
+func (r *recent) add(sequence uint64, ids []uuid.UUID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.at == nil {
 		r.at = make(map[uuid.UUID]uint64)
 	}
-	ids := make([]uuid.UUID, len(commands))
-	for i := range commands {
-		ids[i] = commands[i].ID
-		r.at[ids[i]] = sequence
+	for _, id := range ids {
+		r.at[id] = sequence
 	}
 	r.records = append(r.records, recentRecord{sequence, ids})
 }

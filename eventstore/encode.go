@@ -27,7 +27,12 @@ func AppendRecord(b []byte, r *Record) []byte {
 	return append(b, recordTail...)
 }
 
-const recordTail = `]}`
+// What comes between a record's previous hash and its first command, and after
+// its last one.
+const (
+	commandsMember = `","commands":[`
+	recordTail     = `]}`
+)
 
 // appendRecordHead appends everything before the first command.
 func appendRecordHead(b []byte, r *Record) []byte {
@@ -41,7 +46,7 @@ func appendRecordHead(b []byte, r *Record) []byte {
 	b = r.Time.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","prev":"`...)
 	b = hex.AppendEncode(b, r.Previous[:])
-	return append(b, `","commands":[`...)
+	return append(b, commandsMember...)
 }
 
 // AppendCommand appends the stored form of one command to b.

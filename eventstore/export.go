@@ -143,7 +143,7 @@ func (l *Log) importRecord(ctx context.Context, window *filling, s *Stored, expe
 		return window.put(ctx, s)
 	}
 	if s.Sequence > resume {
-		if _, err := l.put(ctx, expected, s.Bytes, &s.Record); err != nil {
+		if _, err := l.put(ctx, expected, s.Bytes, s.Record.Last(), s.Record.Time); err != nil {
 			return fmt.Errorf("import record %d: %w", s.Sequence, err)
 		}
 		return nil

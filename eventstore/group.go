@@ -1,8 +1,7 @@
 package eventstore
 
 import (
-	"context"
-	"errors"
+	"encoding/hex"
 	"fmt"
 	"runtime"
 	"sync"
@@ -18,75 +17,109 @@ type item[C, E any] struct {
 	recorded uint64
 	again    bool
 	same     int // index of the item with the same command, itself when first
-	command  int // index of its command in the record, -1 when it has none
+	inRecord bool
 	first    uint64
 	events   []E
 	stored   []Event
-	size     int // of its encoded command, in bytes
 }
 
-// group is one attempt to decide and store some requests.
+// group is one attempt to decide and store some requests. Its record grows with
+// it: what comes before the commands is written first, with room for the hash of
+// the record before it, which is known when that one has landed.
 type group[C, E any] struct {
-	head  Cursor // what it was decided on
-	at    time.Time
-	items []item[C, E]
-	count int    // commands to record
-	last  uint64 // position of the last event
+	before uint64 // position on which it was decided
+	head   Cursor // record on which it is stored; known when it is launched
+	at     time.Time
+	items  []item[C, E]
+	ids    map[uuid.UUID]int // item that was decided first for a command
+	count  int               // commands to record
+	last   uint64            // position of the last event
+	record []byte
+	prefix int // how many bytes of the record come before the first command
 }
 
-// serve decides a group, stores it and answers everyone in it.
-func (w *Writer[C, E]) serve(ctx context.Context, requests []*request[C, E]) {
-	if len(requests) == 0 {
-		return
+// begin starts a group on top of the one in flight, or of the current state.
+func (w *Writer[C, E]) begin() *group[C, E] {
+	head := w.Head()
+	before, at := head.Position, head.Time
+	if w.flight != nil {
+		before, at = w.flight.last, w.flight.at
 	}
-	if err := w.refusal(); err != nil {
-		for _, r := range requests {
-			r.answer(result[E]{err: err})
-		}
-		return
+	g := w.spare
+	if w.spare = nil; g == nil {
+		g = &group[C, E]{ids: make(map[uuid.UUID]int)}
 	}
-	for conflicts := 0; ; {
-		g := w.decide(requests)
-		if fitting := w.encode(g); fitting < len(requests) {
-			w.decider.Discard()
-			w.carry = append(requests[fitting:len(requests):len(requests)], w.carry...)
-			requests = requests[:fitting]
-			continue
+	g.before, g.last, g.at = before, before, later(at, w.opts.Now())
+	ledger, _, _ := w.log.Ledger()
+	g.record = appendRecordHead(g.record[:0], &Record{Version: RecordVersion, Ledger: ledger, First: before + 1, Time: g.at})
+	g.prefix = len(g.record)
+	return g
+}
+
+// release keeps the memory of a group that is done with.
+func (w *Writer[C, E]) release(g *group[C, E]) {
+	clear(g.items)
+	clear(g.ids)
+	*g = group[C, E]{items: g.items[:0], ids: g.ids, record: g.record}
+	w.spare = g
+}
+
+// requests lists who is in the group.
+func (g *group[C, E]) requests() []*request[C, E] {
+	list := make([]*request[C, E], len(g.items))
+	for i := range g.items {
+		list[i] = g.items[i].r
+	}
+	return list
+}
+
+// judge decides and encodes requests as part of the group being formed. When
+// one of them can not be recorded, or not all fit into one record, the group is
+// judged again without.
+func (w *Writer[C, E]) judge(requests []*request[C, E]) {
+	for {
+		if w.forming == nil {
+			w.forming = w.begin()
 		}
-		if w.spoilt(g) {
-			w.decider.Discard()
-			continue
+		g := w.forming
+		from := len(g.items)
+		w.decide(g, requests)
+		fitting := w.encode(g, from)
+		if fitting == len(g.items) && !g.spoilt(from) {
+			return
 		}
-		err := w.store(ctx, g)
-		if errors.Is(err, ErrConflict) && conflicts < maxConflicts {
-			conflicts++
-			w.stats.conflicts.Add(1)
-			if err = w.fold(ctx); err == nil {
-				continue
-			}
-			err = fmt.Errorf("%w: %w", ErrUnavailable, err) // the conflict is certain, so nothing is written
-		}
-		w.answer(g, err)
-		w.mend(ctx, g, err)
-		return
+		requests = g.requests()
+		w.decider.Retract()
+		w.forming = nil
+		w.release(g)
+		w.carry = append(requests[fitting:len(requests):len(requests)], w.carry...)
+		requests = requests[:fitting]
+	}
+}
+
+// shelve takes the group being formed apart.
+func (w *Writer[C, E]) shelve() {
+	if g := w.forming; g != nil {
+		w.decider.Retract()
+		w.forming = nil
+		w.carry = append(g.requests(), w.carry...)
+		w.release(g)
 	}
 }
 
 // decide judges the requests one after the other on the pending state.
-func (w *Writer[C, E]) decide(requests []*request[C, E]) *group[C, E] {
-	head := w.Head()
-	g := &group[C, E]{head: head, at: later(head.Time, w.opts.Now()), items: make([]item[C, E], len(requests)), last: head.Position}
-	firsts := make(map[uuid.UUID]int, len(requests))
+func (w *Writer[C, E]) decide(g *group[C, E], requests []*request[C, E]) {
 	w.recent.mu.Lock()
 	defer w.recent.mu.Unlock()
 	w.recent.prune(w.seen(requests))
-	for i, r := range requests {
+	for _, r := range requests {
+		i := len(g.items)
+		g.items = append(g.items, item[C, E]{r: r, same: i, err: r.spoilt})
 		it := &g.items[i]
-		*it = item[C, E]{r: r, same: i, command: -1, err: r.spoilt}
 		if it.err != nil {
 			continue
 		}
-		if !r.DryRun && w.duplicate(g, firsts, i) {
+		if !r.DryRun && w.duplicate(g, i) {
 			continue
 		}
 		it.first = g.last + 1
@@ -107,12 +140,11 @@ func (w *Writer[C, E]) decide(requests []*request[C, E]) *group[C, E] {
 		for _, e := range it.events {
 			w.decider.Evolve(e)
 		}
-		firsts[r.ID] = i
-		it.command = g.count
+		g.ids[r.ID] = i
+		it.inRecord = true
 		g.count++
 		g.last += uint64(len(it.events))
 	}
-	return g
 }
 
 // seen returns up to which record the index has been searched for all of the
@@ -128,15 +160,22 @@ func (w *Writer[C, E]) seen(requests []*request[C, E]) uint64 {
 }
 
 // duplicate reports whether a request needs no decision of its own because its
-// command is recorded, is in this group, or may be in the index.
-func (w *Writer[C, E]) duplicate(g *group[C, E], firsts map[uuid.UUID]int, i int) bool {
+// command is recorded, is in this group or in the one in flight, or may be in the
+// index.
+func (w *Writer[C, E]) duplicate(g *group[C, E], i int) bool {
 	it := &g.items[i]
-	if first, ok := firsts[it.r.ID]; ok {
+	if first, ok := g.ids[it.r.ID]; ok {
 		it.same = first
 		if g.items[first].r.Digest != it.r.Digest {
 			it.same, it.err = i, ErrCommandIDReused
 		}
 		return true
+	}
+	if w.flight != nil {
+		if _, flying := w.flight.ids[it.r.ID]; flying {
+			it.again = true // this group is answered when that one has landed
+			return true
+		}
 	}
 	sequence, found, blind := w.recent.find(it.r.ID, it.r.seen)
 	it.recorded, it.again = sequence, blind
@@ -147,47 +186,51 @@ func (w *Writer[C, E]) duplicate(g *group[C, E], firsts map[uuid.UUID]int, i int
 // take longer than handing them over.
 const chunkItems = 16
 
-// encode gives each decided command its stored form, and the group its record.
-// It returns how many of the requests fit into one record; when that is not all
-// of them, or one is found that can not be stored, there is no record yet.
-func (w *Writer[C, E]) encode(g *group[C, E]) (fitting int) {
-	workers := max(1, min(runtime.GOMAXPROCS(0), len(g.items)/chunkItems))
+// encode gives each decided command its stored form, from an item on, and adds
+// it to the record. It returns how many of the group's items fit into the record.
+func (w *Writer[C, E]) encode(g *group[C, E], from int) (fitting int) {
+	items := g.items[from:]
+	workers := max(1, min(runtime.GOMAXPROCS(0), len(items)/chunkItems))
 	for len(w.chunks) < workers {
 		w.chunks = append(w.chunks, nil)
 	}
-	per := (len(g.items) + workers - 1) / workers
+	per := (len(items) + workers - 1) / workers
 	var wg sync.WaitGroup
 	for n := 1; n < workers; n++ {
 		wg.Go(func() {
-			w.chunks[n] = w.encodeItems(w.chunks[n][:0], g.items[min(n*per, len(g.items)):min((n+1)*per, len(g.items))])
+			w.chunks[n] = w.encodeItems(w.chunks[n][:0], items[min(n*per, len(items)):min((n+1)*per, len(items))])
 		})
 	}
-	w.chunks[0] = w.encodeItems(w.chunks[0][:0], g.items[:min(per, len(g.items))])
+	size := len(g.record)
+	g.record = w.encodeItems(g.record, items[:min(per, len(items))])
 	wg.Wait()
-	if g.count == 0 {
+	for _, chunk := range w.chunks[1:workers] {
+		g.record = append(g.record, chunk...)
+	}
+	if len(g.record)+len(recordTail) <= w.log.largest {
 		return len(g.items)
 	}
-	ledger, _, _ := w.log.Ledger()
-	r := Record{Version: RecordVersion, Ledger: ledger, First: g.head.Position + 1, Time: g.at, Previous: g.head.Hash}
-	w.record = appendRecordHead(w.record[:0], &r)
-	total := len(w.record) + len(recordTail)
-	for i := range g.items {
-		if g.items[i].command < 0 {
+	return w.fit(g, from, size)
+}
+
+// fit finds how many of a group's items fit into a record, of which size bytes
+// were there before the items that have made it too large.
+func (w *Writer[C, E]) fit(g *group[C, E], from, size int) int {
+	for i := from; i < len(g.items); i++ {
+		it := &g.items[i]
+		if !it.inRecord || it.r.spoilt != nil {
 			continue
 		}
-		total += g.items[i].size
-		if total > w.log.largest && g.items[i].command > 0 {
-			return i
-		}
-		if total > w.log.largest {
-			g.items[i].r.spoilt = fmt.Errorf("the command needs %d bytes, a record has at most %d: %w", g.items[i].size, w.log.largest, ErrTooLarge)
+		c := it.command()
+		n := len(AppendCommand(nil, &c)) + len(",")
+		if g.prefix+n+len(recordTail) > w.log.largest {
+			it.r.spoilt = fmt.Errorf("the command needs %d bytes, a record has at most %d: %w", n, w.log.largest, ErrTooLarge)
 			return len(g.items)
 		}
+		if size += n; size+len(recordTail) > w.log.largest {
+			return i
+		}
 	}
-	for _, chunk := range w.chunks[:workers] {
-		w.record = append(w.record, chunk...)
-	}
-	w.record = append(w.record[:len(w.record)-1], recordTail...) // without the last comma
 	return len(g.items)
 }
 
@@ -212,19 +255,16 @@ func (w *Writer[C, E]) encodeItems(b []byte, items []item[C, E]) []byte {
 			}
 			it.stored[j] = stored
 		}
-		if it.command < 0 || it.r.spoilt != nil {
-			continue
+		if it.inRecord && it.r.spoilt == nil {
+			c := it.command()
+			b = append(AppendCommand(b, &c), ',')
 		}
-		before := len(b)
-		c := it.recordedCommand()
-		b = append(AppendCommand(b, &c), ',')
-		it.size = len(b) - before
 	}
 	return b
 }
 
-// recordedCommand returns the item's command as it is recorded.
-func (it *item[C, E]) recordedCommand() Command {
+// command returns the item's command as it is recorded.
+func (it *item[C, E]) command() Command {
 	return Command{
 		ID: it.r.ID, Name: it.r.Name, Digest: it.r.Digest, Actor: it.r.Actor,
 		Reason: it.r.Reason, CorrelationID: it.r.CorrelationID, Events: it.stored,
@@ -233,8 +273,8 @@ func (it *item[C, E]) recordedCommand() Command {
 
 // spoilt reports whether encoding found a request that can not be recorded. The
 // others were judged on its events, so the group has to be decided again.
-func (w *Writer[C, E]) spoilt(g *group[C, E]) bool {
-	for i := range g.items {
+func (g *group[C, E]) spoilt(from int) bool {
+	for i := from; i < len(g.items); i++ {
 		if g.items[i].r.spoilt != nil && g.items[i].err == nil {
 			return true
 		}
@@ -242,132 +282,10 @@ func (w *Writer[C, E]) spoilt(g *group[C, E]) bool {
 	return false
 }
 
-// store stores the group's record and commits its state. A group that has
-// nothing to record stores nothing; its refusals count only if the state they
-// were judged on is still that of the head.
-func (w *Writer[C, E]) store(ctx context.Context, g *group[C, E]) error {
-	if g.count == 0 {
-		w.decider.Discard()
-		if !w.log.opts.Shared {
-			return nil
-		}
-		last, err := w.log.last(ctx)
-		if err == nil && last != g.head.Sequence {
-			err = ErrConflict
-		}
-		return err
-	}
-	r := Record{First: g.head.Position + 1, Time: g.at, Commands: make([]Command, 0, g.count)}
-	for i := range g.items {
-		if g.items[i].command >= 0 {
-			r.Commands = append(r.Commands, g.items[i].recordedCommand())
-		}
-	}
-	// Close must not turn an append under way into an unknown outcome.
-	stored, err := w.log.append(context.WithoutCancel(ctx), g.head, w.record, &r)
-	if err != nil {
-		w.decider.Discard()
-		return err
-	}
-	w.decider.Commit(stored.Position)
-	w.recent.add(stored.Sequence, r.Commands)
-	w.head.Store(&stored)
-	return nil
-}
-
-// answer tells everyone in a group what became of it. With an error nothing is
-// recorded, or it is not known whether; that uncertainty is only for those whose
-// commands are in the record.
-func (w *Writer[C, E]) answer(g *group[C, E], err error) {
-	rest := err
-	if errors.Is(err, ErrOutcomeUnknown) {
-		rest = fmt.Errorf("%w: the group it was judged in is unresolved", ErrUnavailable)
-		w.stats.unknown.Add(uint64(g.count))
-	} else if errors.Is(err, ErrIntegrity) {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-		rest = err
-	}
-	sequence := uint64(0)
-	if err == nil && g.count > 0 {
-		sequence = g.head.Sequence + 1
-		w.stats.group(g.count, g.last-g.head.Position)
-	}
-	for i := range g.items {
-		it := &g.items[i]
-		first := &g.items[it.same]
-		var res result[E]
-		switch {
-		case it.recorded > 0 || it.again:
-			res.recorded, res.again = it.recorded, it.again
-		case err != nil && first.command >= 0:
-			res.err = err
-		case err != nil && it.r.spoilt == nil:
-			res.err = rest
-		case it.err != nil:
-			res.err = it.err
-			w.stats.refused.Add(1)
-		case it.r.DryRun:
-			res.outcome = outcomeOf(&Command{ID: it.r.ID, Name: it.r.Name, Events: it.stored}, 0, it.first, g.at, it.events)
-			w.stats.dryRuns.Add(1)
-		default:
-			c := first.recordedCommand()
-			res.outcome = outcomeOf(&c, sequence, first.first, g.at, first.events)
-			if it.same != i {
-				res.outcome.Replayed = true
-				w.stats.replayed.Add(1)
-			}
-		}
-		it.r.answer(res)
-	}
-}
-
-// mend does what an error of a group demands before the next one may be
-// decided. While it waits for the server, submissions are refused at once.
-func (w *Writer[C, E]) mend(ctx context.Context, g *group[C, E], err error) {
-	switch {
-	case err == nil:
-	case errors.Is(err, ErrIntegrity):
-		_ = w.fail(err)
-	case errors.Is(err, ErrOutcomeUnknown):
-		w.waitFor(ctx, fmt.Errorf("an append is unresolved: %w", ErrUnavailable), func() error {
-			stored, err := w.log.Settle(ctx, g.head, w.record)
-			if err == nil {
-				w.stats.resolved.Add(1)
-				w.opts.Logger.Info("the outcome of an append is resolved", "record", g.head.Sequence+1, "stored", stored)
-			}
-			return err
-		})
-	case errors.Is(err, ErrUnavailable):
-		w.waitFor(ctx, err, func() error {
-			_, err := w.log.last(ctx)
-			return err
-		})
-	}
-}
-
-// waitFor pauses the writer until step succeeds and the state has caught up
-// with the log.
-func (w *Writer[C, E]) waitFor(ctx context.Context, why error, step func() error) {
-	w.pause(why)
-	w.opts.Logger.Warn("nothing is written until the server answers", "error", why)
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		w.refuseWaiting()
-		err := step()
-		if err == nil {
-			err = w.fold(ctx)
-		}
-		switch {
-		case err == nil:
-			w.pause(nil)
-			return
-		case ctx.Err() != nil:
-			return
-		case !transient(err) && !errors.Is(err, ErrOutcomeUnknown), errors.Is(err, ErrIntegrity):
-			_ = w.fail(err)
-			return
-		}
-		if sleep(ctx, wait) != nil {
-			return
-		}
-	}
+// complete ends the record of a group that is stored behind head.
+func (g *group[C, E]) complete(head Cursor) {
+	g.head = head
+	hash := g.prefix - len(commandsMember) - hex.EncodedLen(len(head.Hash))
+	hex.Encode(g.record[hash:], head.Hash[:])
+	g.record = append(g.record[:len(g.record)-1], recordTail...) // without the last comma
 }

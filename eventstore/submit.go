@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -172,7 +172,7 @@ func (w *Writer[C, E]) recorded(ctx context.Context, sequence uint64, id uuid.UU
 				return Outcome[E]{}, Command{}, fmt.Errorf("record %d, position %d can not be understood: %w", sequence, position+uint64(j), err)
 			}
 		}
-		o := outcomeOf(c, sequence, position, s.Record.Time, events)
+		o := outcomeOf(c.ID, c.Name, sequence, position, s.Record.Time, events, c.Events)
 		o.Replayed = true
 		return o, *c, nil
 	}
@@ -182,10 +182,15 @@ func (w *Writer[C, E]) recorded(ctx context.Context, sequence uint64, id uuid.UU
 	})
 }
 
-// outcomeOf builds the outcome of a recorded command whose first event has, or
-// would have, the position first.
-func outcomeOf[E any](c *Command, sequence, first uint64, at time.Time, events []E) Outcome[E] {
-	o := Outcome[E]{ID: c.ID, Sequence: sequence, Position: first + uint64(len(events)) - 1, Time: at, Name: c.Name, Events: events, Stored: c.Events}
+// outcome is what became of an item's command.
+func (it *item[C, E]) outcome(sequence uint64, at time.Time) Outcome[E] {
+	return outcomeOf(it.r.ID, it.r.Name, sequence, it.first, at, it.events, it.stored)
+}
+
+// outcomeOf builds the outcome of a command whose first event has, or would
+// have, the position first.
+func outcomeOf[E any](id uuid.UUID, name string, sequence, first uint64, at time.Time, events []E, stored []Event) Outcome[E] {
+	o := Outcome[E]{ID: id, Sequence: sequence, Position: first + uint64(len(events)) - 1, Time: at, Name: name, Events: events, Stored: stored}
 	if len(events) > 0 {
 		o.FirstPosition = first
 	}
@@ -213,11 +218,13 @@ func checkSubmission[C any](s *Submission[C]) error {
 	case len(s.CorrelationID) > MaxCorrelationID:
 		problem = fmt.Sprintf("the correlation id has %d bytes, at most %d", len(s.CorrelationID), MaxCorrelationID)
 	default:
-		texts := append([]string{s.Name, s.Reason, s.CorrelationID, s.Actor.Tenant, s.Actor.ObjectID, s.Actor.UPN, s.Actor.App}, s.Actor.Roles...)
-		if utf8.ValidString(strings.Join(texts, "")) {
+		texts := [...]string{s.Name, s.Reason, s.CorrelationID, s.Actor.Tenant, s.Actor.ObjectID, s.Actor.UPN, s.Actor.App}
+		if !slices.ContainsFunc(texts[:], invalidText) && !slices.ContainsFunc(s.Actor.Roles, invalidText) {
 			return nil
 		}
 		problem = "its text is not valid UTF-8"
 	}
 	return fmt.Errorf("%w: %s", ErrInvalid, problem)
 }
+
+func invalidText(s string) bool { return !utf8.ValidString(s) }

@@ -34,14 +34,15 @@ type WriterOptions struct {
 }
 
 // Writer decides commands one after the other and stores them in groups: while
-// one record is being stored, submissions queue; the next group takes all of
-// them. One group is in flight at any time. There is no timer: a single client
-// gets the latency of one append, a thousand share it.
+// one record is being stored, the submissions that come are decided as the next
+// group, on top of the one in flight. One group is in flight at any time, and the
+// next one is sent when it has landed. There is no timer: a single client gets
+// the latency of one append, a thousand share it.
 //
 // A group is judged on the fold of the log up to the record it is stored
 // behind. When the fence refuses the record because another node was faster,
-// the writer takes in what it missed and judges the whole group again. Nobody
-// is answered before that has ended.
+// the writer takes in what it missed and judges that group and the one formed on
+// top of it again. Nobody is answered before that has ended.
 type Writer[C, E any] struct {
 	log     *Log
 	decider Decider[C, E] // called by Start, then by the loop alone
@@ -65,9 +66,13 @@ type Writer[C, E any] struct {
 	recent recent
 
 	// The rest belongs to the loop.
-	carry  []*request[C, E] // taken from the queue, but did not fit the last group
-	chunks [][]byte         // encoded commands of the group, kept for their memory
-	record []byte           // the record being stored, kept for its memory
+	carry     []*request[C, E] // taken, but not in a group yet
+	forming   *group[C, E]     // being decided; nil when nothing has come
+	flight    *group[C, E]     // being stored; nil when none is
+	landed    chan landing     // tells how the flight ended
+	conflicts int              // flights in a row that the fence refused
+	spare     *group[C, E]     // kept for its memory
+	chunks    [][]byte         // encoded commands, kept for their memory
 }
 
 // writerState says why a writer does not write.
@@ -97,7 +102,7 @@ func NewWriter[C, E any](log *Log, d Decider[C, E], c Codec[E], idx Index, opts 
 	w := &Writer[C, E]{
 		log: log, decider: d, codec: c, index: idx, opts: opts,
 		queue: make(chan *request[C, E], opts.Queue),
-		quit:  make(chan struct{}),
+		quit:  make(chan struct{}), landed: make(chan landing, 1),
 	}
 	w.head.Store(&opts.From)
 	w.recent.skip(opts.From.Sequence)
@@ -207,7 +212,7 @@ func (w *Writer[C, E]) pause(err error) {
 	}
 }
 
-// loop is the one goroutine that decides and appends.
+// loop is the one goroutine that decides.
 func (w *Writer[C, E]) loop(ctx context.Context) {
 	defer func() {
 		w.pause(fmt.Errorf("the writer is closed: %w", ErrUnavailable))
@@ -215,47 +220,91 @@ func (w *Writer[C, E]) loop(ctx context.Context) {
 	}()
 	for {
 		bell := w.log.waiting()
-		if w.log.known.Load() > w.Head().Sequence {
-			w.catchUp(ctx)
+		if w.flight == nil && w.forming == nil {
+			w.rest(ctx)
 		}
-		if len(w.queue) == 0 {
-			w.recent.forget(w.index.Through())
+		for len(w.carry) > 0 && w.forming == nil {
+			w.take(nil)
 		}
-		if len(w.carry) > 0 {
-			w.serve(ctx, w.gather(nil))
+		if w.flight == nil && w.forming != nil {
+			w.launch(w.Head())
 			continue
+		}
+		queue := w.queue
+		if w.full() {
+			queue = nil
 		}
 		select {
 		case <-w.quit:
+			w.shelve()
+			if w.flight != nil {
+				w.land(ctx, <-w.landed)
+			}
 			return
-		case first := <-w.queue:
-			w.serve(ctx, w.gather(first))
+		case first := <-queue:
+			w.take(first)
+		case l := <-w.landed:
+			w.land(ctx, l)
 		case <-bell:
 		}
 	}
 }
 
+// rest does what can not be done on top of a group: it takes in what others have stored.
+func (w *Writer[C, E]) rest(ctx context.Context) {
+	if w.log.known.Load() > w.Head().Sequence {
+		w.catchUp(ctx)
+	}
+	if len(w.queue) == 0 {
+		w.recent.forget(w.index.Through())
+	}
+}
+
+// full reports whether nothing more can be taken into the group being formed.
+func (w *Writer[C, E]) full() bool {
+	return len(w.carry) > 0 || w.forming != nil && len(w.forming.items) >= w.opts.Group
+}
+
+// take lets the group being formed grow by what waits.
+func (w *Writer[C, E]) take(first *request[C, E]) {
+	requests := w.gather(first)
+	if len(requests) == 0 {
+		return
+	}
+	if err := w.refusal(); err != nil {
+		for _, r := range requests {
+			r.answer(result[E]{err: err})
+		}
+		return
+	}
+	w.judge(requests)
+}
+
 // gather takes what waits, at most one group. Whoever gave up meanwhile is left
 // out; nothing is written for them.
 func (w *Writer[C, E]) gather(first *request[C, E]) []*request[C, E] {
-	group := make([]*request[C, E], 0, min(len(w.queue)+len(w.carry)+1, w.opts.Group))
-	n := min(len(w.carry), w.opts.Group)
-	group, w.carry = append(group, w.carry[:n]...), w.carry[n:]
-	if first != nil && first.take() {
-		group = append(group, first)
+	room := w.opts.Group
+	if w.forming != nil {
+		room -= len(w.forming.items)
 	}
-	for len(group) < w.opts.Group {
+	n := min(len(w.carry), room)
+	requests := w.carry[:n:n]
+	w.carry = w.carry[n:]
+	if first != nil && first.take() {
+		requests = append(requests, first)
+	}
+	for len(requests) < room {
 		select {
 		case r := <-w.queue:
 			if r.take() {
-				group = append(group, r)
+				requests = append(requests, r)
 			}
 			continue
 		default:
 		}
 		break
 	}
-	return group
+	return requests
 }
 
 // refuseWaiting answers everything that waits with the reason why nothing is
@@ -339,7 +388,11 @@ func (w *Writer[C, E]) foldRecord(s *Stored) error {
 	if !w.started && s.Sequence <= w.index.Through() {
 		w.recent.skip(s.Sequence)
 	} else {
-		w.recent.add(s.Sequence, s.Record.Commands)
+		ids := make([]uuid.UUID, len(s.Record.Commands))
+		for i := range s.Record.Commands {
+			ids[i] = s.Record.Commands[i].ID
+		}
+		w.recent.add(s.Sequence, ids)
 	}
 	head := s.Cursor()
 	w.head.Store(&head)

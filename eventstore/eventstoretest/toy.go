@@ -42,16 +42,20 @@ type Book struct {
 	// Judged, when set, is called for each decision.
 	Judged func(Transfer)
 
-	pending map[string]int64
+	pending, sealed map[string]int64
+	waiting         bool // a sealed group waits for its commit
 }
 
 // NewBook returns an empty book.
 func NewBook() *Book {
-	return &Book{Balances: make(map[string]int64), pending: make(map[string]int64)}
+	return &Book{Balances: make(map[string]int64), pending: make(map[string]int64), sealed: make(map[string]int64)}
 }
 
 func (b *Book) balance(account string) int64 {
 	if v, ok := b.pending[account]; ok {
+		return v
+	}
+	if v, ok := b.sealed[account]; ok {
 		return v
 	}
 	return b.Balances[account]
@@ -75,19 +79,38 @@ func (b *Book) Decide(t Transfer, next uint64, at time.Time) ([]Changed, error) 
 // Evolve changes the pending balance.
 func (b *Book) Evolve(e Changed) { b.pending[e.Account] = b.balance(e.Account) + e.Amount }
 
-// Commit keeps the pending balances.
+// Seal ends a group.
+func (b *Book) Seal() {
+	if b.waiting {
+		panic("eventstoretest: two sealed groups")
+	}
+	b.sealed, b.pending, b.waiting = b.pending, b.sealed, true
+}
+
+// Commit keeps the balances of the oldest group.
 func (b *Book) Commit(head uint64) {
-	maps.Copy(b.Balances, b.pending)
-	clear(b.pending)
+	if !b.waiting {
+		b.Seal()
+	}
+	maps.Copy(b.Balances, b.sealed)
+	clear(b.sealed)
+	b.waiting = false
 	b.Position = head
 	b.Commits++
 }
 
-// Discard forgets them.
-func (b *Book) Discard() { clear(b.pending) }
+// Retract forgets the group being decided.
+func (b *Book) Retract() { clear(b.pending) }
+
+// Discard forgets all that is pending.
+func (b *Book) Discard() {
+	clear(b.pending)
+	clear(b.sealed)
+	b.waiting = false
+}
 
 // Pending returns how many balances are pending.
-func (b *Book) Pending() int { return len(b.pending) }
+func (b *Book) Pending() int { return len(b.pending) + len(b.sealed) }
 
 // Codec is the toy's codec.
 type Codec struct{}

@@ -1,0 +1,192 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// landing is how the flight of a group ended.
+type landing struct {
+	stored Cursor // of its record, when it has one and there is no error
+	err    error
+}
+
+// launch sends the group that was formed on its way into the log, behind head.
+func (w *Writer[C, E]) launch(head Cursor) {
+	g := w.forming
+	w.flight, w.forming = g, nil
+	g.head = head
+	if g.count > 0 {
+		w.decider.Seal()
+		g.complete(head)
+	}
+	// Close must not turn an append under way into an unknown outcome.
+	w.done.Go(func() { w.landed <- w.store(context.Background(), g) })
+}
+
+// store stores a group's record. A group that has nothing to record stores
+// nothing; its refusals count only if the state they were judged on is still
+// that of the head.
+func (w *Writer[C, E]) store(ctx context.Context, g *group[C, E]) landing {
+	if g.count > 0 {
+		stored, err := w.log.append(ctx, g.head, g.record, g.last, g.at)
+		return landing{stored, err}
+	}
+	if !w.log.opts.Shared {
+		return landing{stored: g.head}
+	}
+	last, err := w.log.last(ctx)
+	if err == nil && last != g.head.Sequence {
+		err = ErrConflict
+	}
+	return landing{g.head, err}
+}
+
+// land commits the state of the group in flight when it is stored, sends the next
+// one on its way and answers. When it is not stored, nothing that was decided
+// stands.
+func (w *Writer[C, E]) land(ctx context.Context, l landing) {
+	g := w.flight
+	w.flight = nil
+	if l.err == nil {
+		w.conflicts = 0
+		if g.count > 0 {
+			w.decider.Commit(l.stored.Position)
+			w.recent.add(l.stored.Sequence, g.recorded())
+			w.head.Store(&l.stored)
+		}
+		if w.forming != nil {
+			w.launch(l.stored)
+		}
+		w.answer(g, nil)
+		w.release(g)
+		return
+	}
+	w.shelve()
+	w.decider.Discard()
+	if errors.Is(l.err, ErrConflict) && w.conflicts < maxConflicts {
+		w.conflicts++
+		w.stats.conflicts.Add(1)
+		if l.err = w.fold(ctx); l.err == nil {
+			w.carry = append(g.requests(), w.carry...)
+			w.release(g)
+			return
+		}
+		l.err = fmt.Errorf("%w: %w", ErrUnavailable, l.err) // the conflict is certain, so nothing is written
+	}
+	w.conflicts = 0
+	w.answer(g, l.err)
+	w.mend(ctx, g, l.err)
+	w.release(g)
+}
+
+// recorded lists the ids of the commands in a group's record.
+func (g *group[C, E]) recorded() []uuid.UUID {
+	ids := make([]uuid.UUID, 0, g.count)
+	for i := range g.items {
+		if g.items[i].inRecord {
+			ids = append(ids, g.items[i].r.ID)
+		}
+	}
+	return ids
+}
+
+// answer tells everyone in a group what became of it. With an error nothing is
+// recorded, or it is not known whether; that uncertainty is only for those whose
+// commands are in the record.
+func (w *Writer[C, E]) answer(g *group[C, E], err error) {
+	rest := err
+	if errors.Is(err, ErrOutcomeUnknown) {
+		rest = fmt.Errorf("%w: the group it was judged in is unresolved", ErrUnavailable)
+		w.stats.unknown.Add(uint64(g.count))
+	} else if errors.Is(err, ErrIntegrity) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		rest = err
+	}
+	sequence := uint64(0)
+	if err == nil && g.count > 0 {
+		sequence = g.head.Sequence + 1
+		w.stats.group(g.count, g.last-g.before)
+	}
+	for i := range g.items {
+		it := &g.items[i]
+		first := &g.items[it.same]
+		var res result[E]
+		switch {
+		case it.recorded > 0 || it.again:
+			res.recorded, res.again = it.recorded, it.again
+		case err != nil && first.inRecord:
+			res.err = err
+		case err != nil && it.r.spoilt == nil:
+			res.err = rest
+		case it.err != nil:
+			res.err = it.err
+			w.stats.refused.Add(1)
+		case it.r.DryRun:
+			res.outcome = it.outcome(0, g.at)
+			w.stats.dryRuns.Add(1)
+		default:
+			res.outcome = first.outcome(sequence, g.at)
+			if it.same != i {
+				res.outcome.Replayed = true
+				w.stats.replayed.Add(1)
+			}
+		}
+		it.r.answer(res)
+	}
+}
+
+// mend does what an error of a group demands before the next one may be
+// decided. While it waits for the server, submissions are refused at once.
+func (w *Writer[C, E]) mend(ctx context.Context, g *group[C, E], err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrIntegrity):
+		_ = w.fail(err)
+	case errors.Is(err, ErrOutcomeUnknown):
+		w.waitFor(ctx, fmt.Errorf("an append is unresolved: %w", ErrUnavailable), func() error {
+			stored, err := w.log.Settle(ctx, g.head, g.record)
+			if err == nil {
+				w.stats.resolved.Add(1)
+				w.opts.Logger.Info("the outcome of an append is resolved", "record", g.head.Sequence+1, "stored", stored)
+			}
+			return err
+		})
+	case errors.Is(err, ErrUnavailable):
+		w.waitFor(ctx, err, func() error {
+			_, err := w.log.last(ctx)
+			return err
+		})
+	}
+}
+
+// waitFor pauses the writer until step succeeds and the state has caught up
+// with the log.
+func (w *Writer[C, E]) waitFor(ctx context.Context, why error, step func() error) {
+	w.pause(why)
+	w.opts.Logger.Warn("nothing is written until the server answers", "error", why)
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		w.refuseWaiting()
+		err := step()
+		if err == nil {
+			err = w.fold(ctx)
+		}
+		switch {
+		case err == nil:
+			w.pause(nil)
+			return
+		case ctx.Err() != nil:
+			return
+		case !transient(err) && !errors.Is(err, ErrOutcomeUnknown), errors.Is(err, ErrIntegrity):
+			_ = w.fail(err)
+			return
+		}
+		if sleep(ctx, wait) != nil {
+			return
+		}
+	}
+}
