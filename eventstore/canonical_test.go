@@ -16,7 +16,8 @@ const someRecord = `{"v":1,"ledger":"11111111-2222-4333-8444-555555555555","firs
 // demands that whatever the fast decoder accepts is what encoding/json reads.
 func TestTheFastDecoderAgreesWithEncodingJSON(t *testing.T) {
 	t.Parallel()
-	_, ok := decodeCanonical([]byte(someRecord))
+	fast := parser{b: []byte(someRecord)}
+	_, ok := fast.record()
 	require.True(t, ok, "the fast decoder takes what AppendRecord writes")
 	pieces := rapid.SampledFrom([]string{
 		``, ` `, `"`, `\`, `\"`, `\u0041`, `\ud800`, `,`, `:`, `{`, `}`, `[`, `]`, `{}`, `[]`, `0`, `-`, `1`, `1e3`, `.`,
@@ -29,13 +30,19 @@ func TestTheFastDecoderAgreesWithEncodingJSON(t *testing.T) {
 			end := min(len(b), at+rapid.IntRange(0, 6).Draw(t, "cut"))
 			b = append(append(append([]byte{}, b[:at]...), pieces.Draw(t, "piece")...), b[end:]...)
 		}
-		fast, ok := decodeCanonical(b)
+		whole := parser{b: b}
+		fast, ok := whole.record()
+		outline := parser{b: b, outline: true}
+		_, sound := outline.record()
+		require.Equal(t, ok, sound, "%s", b)
 		if !ok {
 			return
 		}
 		slow, err := decodeAny(b)
 		require.NoError(t, err, "%s", b)
 		require.Equal(t, slow, fast, "%s", b)
+		require.Equal(t, slow.size(), whole.size)
+		require.Equal(t, slow.size(), outline.size)
 	})
 }
 

@@ -13,25 +13,41 @@ import (
 // checks nothing that needs the record before it. The data of its events may be
 // part of b, which must not change any more.
 func DecodeRecord(b []byte) (Record, error) {
+	r, _, err := decodeWhole(b)
+	return r, err
+}
+
+// decoder reads the stored bytes of a record and counts what it holds.
+type decoder func(b []byte) (Record, size, error)
+
+// decodeWhole reads all of a record.
+func decodeWhole(b []byte) (Record, size, error) { return decodeAs(b, parser{b: b}) }
+
+// decodeOutline refuses what decodeWhole refuses, but keeps nothing of a record's
+// commands: for who wants to know that a ledger is sound, not what it says.
+func decodeOutline(b []byte) (Record, size, error) { return decodeAs(b, parser{b: b, outline: true}) }
+
+func decodeAs(b []byte, p parser) (Record, size, error) {
 	if !oneLine(b) {
-		return Record{}, errors.New("decode record: it is more than one line")
+		return Record{}, size{}, errors.New("decode record: it is more than one line")
 	}
-	r, ok := decodeCanonical(b)
+	r, ok := p.record()
 	if !ok {
 		var err error
 		if r, err = decodeAny(b); err != nil {
-			return Record{}, err
+			return Record{}, size{}, err
 		}
+		p.size = r.size()
 	}
 	switch {
 	case r.Version != RecordVersion:
-		return Record{}, unknownVersion(r.Version)
+		return Record{}, size{}, unknownVersion(r.Version)
 	case r.First == 0:
-		return Record{}, errors.New("decode record: positions start at 1")
+		return Record{}, size{}, errors.New("decode record: positions start at 1")
 	case r.Commands == nil:
-		return Record{}, errors.New("decode record: it has no list of commands")
+		return Record{}, size{}, errors.New("decode record: it has no list of commands")
 	}
-	return r, nil
+	return r, p.size, nil
 }
 
 // decodeAny decodes a record in whatever form JSON allows.

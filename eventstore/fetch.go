@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -69,8 +71,12 @@ func (f *fetcher) request(ctx context.Context, first, last uint64) ([]raw, error
 		return nil, err
 	}
 	got := make([]raw, 0, min(want, 64))
+	// The wait is bounded, because a server that can not read a record may end a
+	// batch without a word.
+	ctx, cancel := context.WithTimeout(ctx, f.log.opts.Timeout)
+	defer cancel()
 	for uint64(len(got)) < want {
-		m, err := f.next(ctx)
+		m, err := f.sub.NextMsgWithContext(ctx)
 		if err != nil {
 			return got, err
 		}
@@ -87,40 +93,30 @@ func (f *fetcher) request(ctx context.Context, first, last uint64) ([]raw, error
 	return got, nil
 }
 
-// next waits for one answer. The wait is bounded, because a server that can
-// not read a record may end a batch without a word.
-func (f *fetcher) next(ctx context.Context) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.log.opts.Timeout)
-	defer cancel()
-	return f.sub.NextMsgWithContext(ctx)
+// decoded is a record of a batch, before the chain is checked.
+type decoded struct {
+	Stored
+	size size
+	err  error
 }
 
-// decoders is how many goroutines decode a large batch. Decoding costs most of
-// the time of a replay, and records can be decoded in any order.
-const decoders = 4
-
-// decode hashes and decodes a batch. What can not be decoded has an error; the
-// chain is checked by the caller, in order.
-func decode(batch []raw) ([]Stored, []error) {
-	stored, errs := make([]Stored, len(batch)), make([]error, len(batch))
-	one := func(i int) {
-		stored[i] = Stored{Sequence: batch[i].sequence, Hash: HashOf(batch[i].data), Bytes: batch[i].data}
-		stored[i].Record, errs[i] = DecodeRecord(batch[i].data)
-	}
-	if len(batch) < 2*decoders {
-		for i := range batch {
-			one(i)
+// decode hashes and decodes a batch on all cores: that costs most of the time of
+// a replay, and records can be decoded in any order.
+func decode(batch []raw, with decoder) []decoded {
+	records := make([]decoded, len(batch))
+	var next atomic.Int64
+	work := func() {
+		for i := int(next.Add(1)) - 1; i < len(batch); i = int(next.Add(1)) - 1 {
+			d := &records[i]
+			d.Stored = Stored{Sequence: batch[i].sequence, Hash: HashOf(batch[i].data), Bytes: batch[i].data}
+			d.Record, d.size, d.err = with(batch[i].data)
 		}
-		return stored, errs
 	}
-	var wg sync.WaitGroup
-	for d := range decoders {
-		wg.Go(func() {
-			for i := d; i < len(batch); i += decoders {
-				one(i)
-			}
-		})
+	var others sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(batch)) - 1 {
+		others.Go(work)
 	}
-	wg.Wait()
-	return stored, errs
+	work()
+	others.Wait()
+	return records
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 )
 
@@ -19,29 +20,29 @@ import (
 // that is no longer there.
 func (l *Log) Read(ctx context.Context, from Cursor) iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {
-		last, err := l.last(ctx)
-		if err != nil {
-			yield(Stored{}, err)
-			return
-		}
-		c := l.chain(from)
-		if err := l.stands(ctx, &c, last); err != nil {
-			yield(Stored{}, err)
-			return
-		}
-		if last == from.Sequence {
-			return
-		}
-		f, err := l.newFetcher()
-		if err != nil {
-			yield(Stored{}, err)
-			return
-		}
-		defer f.close()
-		if err := l.run(ctx, f, &c, last, yield); err != nil && !errors.Is(err, errStopped) {
+		err := l.pass(ctx, from, decodeWhole, func(d *decoded) bool { return yield(d.Stored, nil) })
+		if err != nil && !errors.Is(err, errStopped) {
 			yield(Stored{}, err)
 		}
 	}
+}
+
+// pass yields the records after from up to the head of the log.
+func (l *Log) pass(ctx context.Context, from Cursor, with decoder, yield func(*decoded) bool) error {
+	last, err := l.last(ctx)
+	if err != nil {
+		return err
+	}
+	c := l.chain(from)
+	if err := l.stands(ctx, &c, last); err != nil || last == from.Sequence {
+		return err
+	}
+	f, err := l.newFetcher()
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	return l.run(ctx, f, &c, last, with, yield)
 }
 
 // Follow yields the records after from, in order, for ever: first those that
@@ -75,7 +76,7 @@ func (l *Log) Follow(ctx context.Context, from Cursor) iter.Seq2[Stored, error] 
 				}
 			}
 			if err == nil {
-				err = l.run(ctx, f, &c, l.known.Load(), yield)
+				err = l.run(ctx, f, &c, l.known.Load(), decodeWhole, func(d *decoded) bool { return yield(d.Stored, nil) })
 			}
 			switch {
 			case err == nil:
@@ -139,58 +140,76 @@ func (l *Log) stands(ctx context.Context, c *chain, last uint64) error {
 	return nil
 }
 
-// run yields the records after the chain's cursor up to last. While one batch
-// is yielded, the next one is fetched and decoded.
-func (l *Log) run(ctx context.Context, f *fetcher, c *chain, last uint64, yield func(Stored, error) bool) error {
+// run yields the records after the chain's cursor up to last. While one batch is
+// yielded, the next one is decoded and the one after it fetched.
+func (l *Log) run(ctx context.Context, f *fetcher, c *chain, last uint64, with decoder, yield func(*decoded) bool) error {
 	if c.at.Sequence >= last {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	type batch struct {
-		stored []Stored
-		errs   []error
-		err    error
-	}
-	fetch := func(first uint64) batch {
-		raws, err := f.fetch(ctx, first, last)
-		if err != nil {
-			return batch{err: err}
-		}
-		stored, errs := decode(raws)
-		return batch{stored, errs, nil}
-	}
-	ahead := make(chan batch, 1)
-	pending := false
-	defer func() {
-		cancel()
-		if pending {
-			<-ahead // the fetcher is free again
-		}
-	}()
-	b := fetch(c.at.Sequence + 1)
-	for {
+	var ahead sync.WaitGroup
+	defer ahead.Wait() // the fetcher is free again
+	defer cancel()
+	fetched, ready := make(chan batch), make(chan batch)
+	ahead.Go(func() { f.fetchAll(ctx, c.at.Sequence+1, last, fetched) })
+	ahead.Go(func() { decodeAll(ctx, with, fetched, ready) })
+	for b := range ready {
 		if b.err != nil {
 			return l.fail(locate(c, b.err))
 		}
-		if next := b.stored[len(b.stored)-1].Sequence + 1; next <= last {
-			pending = true
-			go func() { ahead <- fetch(next) }()
-		}
-		for i := range b.stored {
-			if b.errs[i] != nil {
-				return l.fail(c.fault("%v", b.errs[i]))
+		for i := range b.records {
+			d := &b.records[i]
+			if d.err != nil {
+				return l.fail(c.fault("%v", d.err))
 			}
-			if err := c.accept(&b.stored[i]); err != nil {
+			if err := c.accept(&d.Stored, d.size); err != nil {
 				return l.fail(err)
 			}
-			if !yield(b.stored[i], nil) {
+			if !yield(d) {
 				return errStopped
 			}
 		}
-		if !pending {
+		if c.at.Sequence >= last {
 			return nil
 		}
-		b, pending = <-ahead, false
+	}
+	return ctx.Err()
+}
+
+// batch is some records on their way from the server to the reader, or why there
+// are none.
+type batch struct {
+	raws    []raw
+	records []decoded
+	err     error
+}
+
+// fetchAll fetches the records from first to last, batch by batch.
+func (f *fetcher) fetchAll(ctx context.Context, first, last uint64, to chan<- batch) {
+	defer close(to)
+	for first <= last {
+		raws, err := f.fetch(ctx, first, last)
+		select {
+		case to <- batch{raws: raws, err: err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+		first += uint64(len(raws))
+	}
+}
+
+func decodeAll(ctx context.Context, with decoder, from <-chan batch, to chan<- batch) {
+	defer close(to)
+	for b := range from {
+		b.records, b.raws = decode(b.raws, with), nil
+		select {
+		case to <- b:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

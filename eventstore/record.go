@@ -89,9 +89,16 @@ type Stored struct {
 }
 
 // Cursor returns where a reader stands that has taken this record.
-func (s *Stored) Cursor() Cursor {
-	return Cursor{Sequence: s.Sequence, Position: s.Record.Last(), Hash: s.Hash, Time: s.Record.Time}
+func (s *Stored) Cursor() Cursor { return s.cursor(s.Record.size()) }
+
+func (s *Stored) cursor(n size) Cursor {
+	return Cursor{Sequence: s.Sequence, Position: s.Record.First + n.events - 1, Hash: s.Hash, Time: s.Record.Time}
 }
+
+// size counts what a record holds.
+type size struct{ commands, events uint64 }
+
+func (r *Record) size() size { return size{uint64(len(r.Commands)), r.Count()} }
 
 // Cursor says where a reader stands: it names the last record taken. The zero
 // value stands before the first record.

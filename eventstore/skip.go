@@ -1,6 +1,10 @@
 package eventstore
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // maxDepth is how deep values may be nested, as in encoding/json.
 const maxDepth = 10_000
@@ -110,22 +114,32 @@ func skipWord(b []byte, i int, word string) int {
 	return i + len(word)
 }
 
-// stops are the bytes at which a run of a string's plain bytes ends.
-var stops = func() (t [256]bool) {
-	for c := range 0x20 {
-		t[c] = true
+// plainEnd returns where a run of a string's plain bytes that begins at i ends: at
+// a quote, a backslash, a control character or the end of b. It looks at eight
+// bytes at a time.
+func plainEnd(b []byte, i int) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		quote, backslash := x^(ones*'"'), x^(ones*'\\')
+		// The lowest bit that is set is right; those above it may be borrowed.
+		if found := ((x-ones*' ')&^x | (quote-ones)&^quote | (backslash-ones)&^backslash) & highs; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
 	}
-	t['"'], t['\\'] = true, true
-	return t
-}()
+	for i < len(b) && b[i] >= ' ' && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
+}
 
 func skipString(b []byte, i int) int {
-	for i++; i < len(b); i++ {
-		c := b[i]
-		if !stops[c] {
-			continue
-		}
-		switch c {
+	for i++; ; i++ {
+		i = plainEnd(b, i)
+		switch at(b, i) {
 		case '"':
 			return i + 1
 		case '\\':
@@ -136,7 +150,6 @@ func skipString(b []byte, i int) int {
 			return -1
 		}
 	}
-	return -1
 }
 
 // skipEscape returns where the last byte of an escape is, whose letter is at i.

@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -25,15 +26,17 @@ type Report struct {
 }
 
 // Take counts a record, which must be the one after those counted before.
-func (r *Report) Take(s *Stored) {
+func (r *Report) Take(s *Stored) { r.take(s, s.Record.size()) }
+
+func (r *Report) take(s *Stored, n size) {
 	if s.Sequence == 1 {
 		r.Ledger, r.Genesis = s.Record.Ledger, s.Hash
 	}
 	r.Records++
-	r.Commands += uint64(len(s.Record.Commands))
-	r.Events += s.Record.Count()
+	r.Commands += n.commands
+	r.Events += n.events
 	r.Bytes += uint64(len(s.Bytes))
-	r.Head = s.Cursor()
+	r.Head = s.cursor(n)
 }
 
 // Verify reads the whole ledger and checks every record, the chain between
@@ -46,20 +49,23 @@ func (l *Log) Verify(ctx context.Context, progress func(done, total uint64)) (Re
 	if err != nil {
 		return report, err
 	}
-	for s, err := range l.Read(ctx, Cursor{}) {
-		if err != nil {
-			return report, err
-		}
-		report.Take(&s)
-		if s.Sequence == report.Mark.Sequence && s.Hash != report.Mark.Hash {
-			return report, l.fail(&IntegrityError{
-				Position: s.Record.First, Sequence: s.Sequence,
-				Reason: fmt.Sprintf("it has hash %s, the head mark says %s", s.Hash, report.Mark.Hash),
+	var foreign error
+	err = l.pass(ctx, Cursor{}, decodeOutline, func(d *decoded) bool {
+		report.take(&d.Stored, d.size)
+		if d.Sequence == report.Mark.Sequence && d.Hash != report.Mark.Hash {
+			foreign = l.fail(&IntegrityError{
+				Position: d.Record.First, Sequence: d.Sequence,
+				Reason: fmt.Sprintf("it has hash %s, the head mark says %s", d.Hash, report.Mark.Hash),
 			})
+			return false
 		}
 		if progress != nil {
-			progress(s.Sequence, max(state.LastSeq, s.Sequence))
+			progress(d.Sequence, max(state.LastSeq, d.Sequence))
 		}
+		return true
+	})
+	if err = cmp.Or(foreign, err); err != nil {
+		return report, err
 	}
 	switch {
 	case report.Head.Sequence < report.Mark.Sequence:
