@@ -55,6 +55,8 @@ func Commands() []Command {
 		SetPurchasePermissions{},
 		PurchaseReservation{},
 		ReportCustomerPurchase{},
+		PurchaseSavingsPlan{},
+		ReportCustomerSavingsPlan{},
 		ExchangeReservation{},
 		ReturnReservation{},
 		RenewReservation{},

@@ -47,6 +47,8 @@ var catalogue = []kind{
 	describe[PurchasePermissionRevoked](1, "The customer may no longer buy this product; what was bought stays (S16)."),
 	describe[CustomerPurchasedReservation](1, "A customer bought a reservation, or the partner reported that it had."),
 	describe[PartnerPurchasedReservation](1, "An agent bought a reservation on the customer's behalf (S15)."),
+	describe[CustomerPurchasedSavingsPlan](1, "A customer bought a savings plan, or the partner reported that it had. It is never changed or ended."),
+	describe[PartnerPurchasedSavingsPlan](1, "An agent bought a savings plan on the customer's behalf (S15)."),
 	describe[ReservationExchanged](1, "Units of a reservation were exchanged for new reservations."),
 	describe[ReservationReturned](1, "Units of a reservation were cancelled and refunded pro rata."),
 	describe[ReservationRenewed](1, "Automatic renewal was switched, or a reservation got its successor."),

@@ -50,6 +50,7 @@ func sample(t *testing.T) map[string]domain.Event {
 	parts := domaintest.One[domain.ReservationSplit](t, b.Accepted(domaintest.Admin, domain.SplitReservation{CustomerID: domaintest.Customer, ReservationID: bought.ReservationID, Quantities: []int64{1, 1}}))
 	b.Given(domaintest.Admin, domain.MergeReservations{CustomerID: domaintest.Customer, ReservationIDs: []domain.ReservationID{parts.Into[0].ReservationID, parts.Into[1].ReservationID}})
 	b.Given(domaintest.Admin, domaintest.Remove(domaintest.Buyer, domain.Owner), domaintest.Revoke(domain.AzureReservedInstances))
+	b.Given(domaintest.Admin, domaintest.SavingsPlan("1.50"), domaintest.SavingsPlanReport("0.01"))
 	events := make(map[string]domain.Event)
 	for _, f := range b.Facts {
 		events[f.Event.EventType()] = f.Event
@@ -142,6 +143,9 @@ func TestL5EveryFieldAtFaultIsNamed(t *testing.T) {
 		{domain.PurchaseReservation{Wanted: domain.Wanted{Quantity: 1_000_001, Scope: domain.Scope{Type: "ManagementGroup"}}}, []string{"customerId", "subscriptionId", "sku", "region", "term", "billingPlan", "quantity", "scope.type"}},
 		{domain.PurchaseReservation{CustomerID: domaintest.Customer, Wanted: nul}, []string{"displayName"}},
 		{domain.ReportCustomerPurchase{CustomerID: domaintest.Customer, Wanted: domaintest.Want(domaintest.Offer, 1)}, []string{"userId", "userPrincipalName", "purchasedAt"}},
+		{domain.PurchaseSavingsPlan{}, []string{"customerId", "subscriptionId", "term", "billingPlan", "commitment", "scope.type"}},
+		{domaintest.SavingsPlan("0.00"), []string{"commitment"}},
+		{domain.ReportCustomerSavingsPlan{CustomerID: domaintest.Customer, WantedSavingsPlan: domaintest.SavingsPlan("1.50").WantedSavingsPlan}, []string{"userId", "userPrincipalName", "purchasedAt"}},
 		{domain.ExchangeReservation{}, []string{"customerId", "reservationId", "quantity", "to"}},
 		{exchanged(domain.ReservationID{UUID: uuid.Max}, 1, domaintest.Want(domaintest.Offer, 0)), []string{"to[0].quantity"}},
 		{domain.ReturnReservation{}, []string{"customerId", "reservationId", "quantity"}},

@@ -24,7 +24,7 @@ type UserID struct{ uuid.UUID }
 // SubscriptionID names an Azure subscription.
 type SubscriptionID struct{ uuid.UUID }
 
-// OrderID names one purchase, exchange or renewal; an order holds one or more reservations.
+// OrderID names one purchase, exchange or renewal; an order holds one or more reservations, or one savings plan.
 type OrderID struct{ uuid.UUID }
 
 // ReservationID names one reservation.

@@ -154,6 +154,8 @@ func everyCommandFor(id domain.TenantID) []domain.Command {
 		domain.SetPurchasePermissions{CustomerID: id},
 		domain.PurchaseReservation{CustomerID: id, Wanted: domaintest.Want(domaintest.Offer, 1)},
 		domain.ReportCustomerPurchase{CustomerID: id, Wanted: domaintest.Want(domaintest.Offer, 1), UserID: domaintest.Buyer.User, UserPrincipalName: "yijun@contoso.example", PurchasedAt: domaintest.Start},
+		domain.PurchaseSavingsPlan{CustomerID: id, WantedSavingsPlan: domaintest.SavingsPlan("1.50").WantedSavingsPlan},
+		domain.ReportCustomerSavingsPlan{CustomerID: id, WantedSavingsPlan: domaintest.SavingsPlan("1.50").WantedSavingsPlan, UserID: domaintest.Buyer.User, UserPrincipalName: "yijun@contoso.example", PurchasedAt: domaintest.Start},
 		domain.ExchangeReservation{CustomerID: id, ReservationID: reservation, Quantity: 1, To: []domain.Wanted{domaintest.Want(domaintest.Offer, 1)}},
 		domain.ReturnReservation{CustomerID: id, ReservationID: reservation, Quantity: 1},
 		domain.RenewReservation{CustomerID: id, ReservationID: reservation, Enabled: &on},

@@ -15,7 +15,7 @@ import (
 )
 
 // reference re-decides S7 from the facts alone: a second, plain reading of the rule, as slow as it likes.
-func reference(facts []domain.Fact, customer domain.TenantID, billing domain.SubscriptionID, user domain.UserID) bool {
+func reference(facts []domain.Fact, product domain.Product, customer domain.TenantID, billing domain.SubscriptionID, user domain.UserID) bool {
 	permitted, active, owner := false, false, false
 	for _, f := range facts {
 		if f.Customer != customer {
@@ -23,9 +23,9 @@ func reference(facts []domain.Fact, customer domain.TenantID, billing domain.Sub
 		}
 		switch e := f.Event.(type) {
 		case domain.PurchasePermissionGranted:
-			permitted = permitted || e.Product == domain.AzureReservedInstances
+			permitted = permitted || e.Product == product
 		case domain.PurchasePermissionRevoked:
-			permitted = permitted && e.Product != domain.AzureReservedInstances
+			permitted = permitted && e.Product != product
 		case domain.SubscriptionRecorded:
 			active = active || e.SubscriptionID == billing
 		case domain.SubscriptionStatusChanged:
@@ -55,11 +55,21 @@ func TestEveryPurchaseIsAcceptedExactlyWhenTheReferenceSaysSo(t *testing.T) {
 			}
 			prefix := b.Facts[:before]
 			before = len(b.Facts)
-			purchase, isPurchase := s.Command.(domain.PurchaseReservation)
-			if !isPurchase || s.Actor.Roles != domain.CustomerUser || s.Actor.Tenant != purchase.CustomerID {
+			var product domain.Product
+			var customer domain.TenantID
+			var billing domain.SubscriptionID
+			switch c := s.Command.(type) {
+			case domain.PurchaseReservation:
+				product, customer, billing = domain.AzureReservedInstances, c.CustomerID, c.SubscriptionID
+			case domain.PurchaseSavingsPlan:
+				product, customer, billing = domain.AzureSavingsPlan, c.CustomerID, c.SubscriptionID
+			default:
 				return
 			}
-			allowed := reference(prefix, purchase.CustomerID, purchase.SubscriptionID, s.Actor.User)
+			if s.Actor.Roles != domain.CustomerUser || s.Actor.Tenant != customer {
+				return
+			}
+			allowed := reference(prefix, product, customer, billing, s.Actor.User)
 			var refusal *domain.Error
 			switch {
 			case err == nil:
@@ -77,7 +87,7 @@ func TestTheReferenceRefusesAPurchaseAfterOff(t *testing.T) {
 	t.Parallel()
 	b := domaintest.Ready(t)
 	judge := func() bool {
-		return reference(b.Facts, domaintest.Customer, domaintest.Subscription, domaintest.Buyer.User)
+		return reference(b.Facts, domain.AzureReservedInstances, domaintest.Customer, domaintest.Subscription, domaintest.Buyer.User)
 	}
 	require.True(t, judge())
 	b.Given(domaintest.Admin, domaintest.Revoke(domain.AzureReservedInstances))

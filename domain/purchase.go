@@ -87,9 +87,14 @@ func (c PurchaseReservation) validate(f *faults) {
 func (c ReportCustomerPurchase) validate(f *faults) {
 	f.given("customerId", c.CustomerID)
 	c.check(f, "")
-	f.given("userId", c.UserID)
-	f.name("userPrincipalName", c.UserPrincipalName)
-	if y := c.PurchasedAt.Year(); y < 2000 || y > 9999 {
+	f.buyer(c.UserID, c.UserPrincipalName, c.PurchasedAt)
+}
+
+// buyer notes what is wrong with who bought, and when, in a report.
+func (f *faults) buyer(user UserID, principalName string, at time.Time) {
+	f.given("userId", user)
+	f.name("userPrincipalName", principalName)
+	if y := at.Year(); y < 2000 || y > 9999 {
 		f.note("purchasedAt", "is required: give an RFC 3339 time such as 2026-11-22T10:00:00Z")
 	}
 }
@@ -109,11 +114,7 @@ func (e CustomerPurchasedReservation) evolve(t *tables, f Fact) { t.reserve(e.Bo
 func (e PartnerPurchasedReservation) evolve(t *tables, f Fact) { t.reserve(e.Bought, f) }
 
 func (c PurchaseReservation) decide(d *decision) ([]Event, error) {
-	if d.byCustomer {
-		if reasons := d.againstPurchase(AzureReservedInstances, d.customer, c.SubscriptionID, d.actor.User); len(reasons) > 0 {
-			return nil, refusalFor(reasons)
-		}
-	} else if err := d.billable(c.SubscriptionID); err != nil {
+	if err := d.mayBuy(AzureReservedInstances, c.SubscriptionID); err != nil {
 		return nil, err
 	}
 	bought, err := d.order(c.Wanted, c.OrderID, d.at)
@@ -134,10 +135,7 @@ func (c PurchaseReservation) decide(d *decision) ([]Event, error) {
 }
 
 func (c ReportCustomerPurchase) decide(d *decision) ([]Event, error) {
-	if c.PurchasedAt.After(d.at) {
-		return nil, refuse(CodePurchasedInFuture, "L6", "purchasedAt %s lies after the recorded time %s. Report a purchase once it has happened.", c.PurchasedAt.Format(time.RFC3339), d.at.Format(time.RFC3339))
-	}
-	if _, err := d.subscriptionOf(c.SubscriptionID); err != nil {
+	if err := d.mayReport(c.PurchasedAt, c.SubscriptionID); err != nil {
 		return nil, err
 	}
 	bought, err := d.order(c.Wanted, c.OrderID, c.PurchasedAt.UTC())
@@ -149,6 +147,26 @@ func (c ReportCustomerPurchase) decide(d *decision) ([]Event, error) {
 		Bought: bought, UserID: c.UserID, UserPrincipalName: c.UserPrincipalName, PurchasedAt: c.PurchasedAt.UTC(),
 		Reported: true, Authorised: len(reasons) == 0, Broke: reasons,
 	}}, nil
+}
+
+// mayBuy refuses a purchase that the sender may not make: a customer's user by S6 and S7, an agent by S15.
+func (d *decision) mayBuy(p Product, billing SubscriptionID) error {
+	if !d.byCustomer {
+		return d.billable(billing)
+	}
+	if reasons := d.againstPurchase(p, d.customer, billing, d.actor.User); len(reasons) > 0 {
+		return refusalFor(reasons)
+	}
+	return nil
+}
+
+// mayReport refuses a report of what has not happened yet, or was billed to what the ledger does not know.
+func (d *decision) mayReport(at time.Time, billing SubscriptionID) error {
+	if at.After(d.at) {
+		return refuse(CodePurchasedInFuture, "L6", "purchasedAt %s lies after the recorded time %s. Report a purchase once it has happened.", at.Format(time.RFC3339), d.at.Format(time.RFC3339))
+	}
+	_, err := d.subscriptionOf(billing)
+	return err
 }
 
 // billable refuses a subscription that a partner's purchase cannot be billed to (S15).
@@ -164,15 +182,21 @@ func (d *decision) priceNotSet(o Offer) error {
 	return refuse(CodePriceNotSet, "S13", "%s has set no price for %s in %s, %s, paid %s. The partner sets it with SetReservationPrice.", d.partnerName(), o.SKU, o.Region, o.Term, o.BillingPlan)
 }
 
-// order makes the one reservation of a purchase, under the given order id or one made from the command id.
+// order makes the one reservation of a purchase.
 func (d *decision) order(w Wanted, id OrderID, start time.Time) (Bought, error) {
-	if id.IsZero() {
-		id = d.id.Order()
-	}
-	if err := d.freeOrder(id); err != nil {
+	id, err := d.orderID(id)
+	if err != nil {
 		return Bought{}, err
 	}
 	return d.buy(w, id, 0, start)
+}
+
+// orderID is the given order id, or one made from the command id, unless it is taken.
+func (d *decision) orderID(given OrderID) (OrderID, error) {
+	if given.IsZero() {
+		given = d.id.Order()
+	}
+	return given, d.freeOrder(given)
 }
 
 // buy makes the n-th reservation of an order at the price in force; without a price set, money is

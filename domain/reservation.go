@@ -115,6 +115,8 @@ func (d *decision) freeOrder(id OrderID) error {
 	return nil
 }
 
+func (t *tables) takeOrder(f Fact, id OrderID) { t.orders.set(keyOf(f.Partner, id), struct{}{}) }
+
 // reserve adds what an order created to the state.
 func (t *tables) reserve(b Bought, f Fact) {
 	r := reservation{
@@ -131,7 +133,7 @@ func (t *tables) reserve(b Bought, f Fact) {
 	if b.Scope.Type == Single {
 		r.scope = b.Scope.SubscriptionID
 	}
-	t.orders.set(keyOf(f.Partner, b.OrderID), struct{}{})
+	t.takeOrder(f, b.OrderID)
 	t.reservations.set(b.ReservationID, r)
 }
 
@@ -162,11 +164,12 @@ func (t *tables) end(id ReservationID, quantity int64, state reservationState) {
 	})
 }
 
-// reservationOf finds a reservation of the command's customer, in whatever state.
+// reservationOf finds a reservation of the command's customer, in whatever state. What it says of savings
+// plans it says for any id it does not know: whose the id is stays unsaid (L8).
 func (d *decision) reservationOf(id ReservationID) (reservation, error) {
 	r, known := d.reservations.get(id)
 	if !known || d.customerOf(r) != d.customer {
-		return reservation{}, unknown("reservation", id)
+		return reservation{}, refuse(CodeNotFound, "L8", "No reservation %s is known here. Check the id; a savings plan is none, and nothing changes or ends one.", id)
 	}
 	return r, nil
 }

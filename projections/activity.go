@@ -110,6 +110,10 @@ func foldActivity(b *batch, e Entry) error {
 		return done(b, e, "order", event.OrderID)
 	case domain.PartnerPurchasedReservation:
 		return done(b, e, "order", event.OrderID)
+	case domain.CustomerPurchasedSavingsPlan:
+		return done(b, e, "order", event.OrderID)
+	case domain.PartnerPurchasedSavingsPlan:
+		return done(b, e, "order", event.OrderID)
 	case domain.ReservationExchanged:
 		return done(b, e, "reservation", event.ReservationID)
 	case domain.ReservationReturned:
@@ -143,12 +147,8 @@ func done(b *batch, e Entry, kind string, id fmt.Stringer) error {
 // where it is another one: the owner learns who tried, the sender not that the customer exists (L8).
 func denied(b *batch, e Entry, attempt domain.AttemptDenied) error {
 	action, named := attempts[attempt.Command]
-	switch {
-	case named:
-	case e.Actor.OnPartnerSide():
-		action = domain.PartnerPurchasedReservation{}.EventType()
-	default:
-		action = domain.CustomerPurchasedReservation{}.EventType()
+	if !named {
+		action = purchaseAttempts[attempt.Command].by(e.Actor)
 	}
 	kind, target := "customer", e.Customer.String()
 	if e.Customer.IsZero() {

@@ -72,6 +72,7 @@ func (h *history) note(f domain.Fact) {
 		domain.SubscriptionRoleAssigned, domain.SubscriptionRoleRemoved,
 		domain.ReservationPriceSet,
 		domain.PurchasePermissionGranted, domain.PurchasePermissionRevoked,
+		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationReturned, domain.ReservationScopeChanged, domain.AttemptDenied:
 		// makes neither a customer nor a reservation
 	}
@@ -116,6 +117,7 @@ func (h *history) next() judged {
 	role := domain.RoleAssignment{CustomerID: customer, SubscriptionID: subscription, UserID: user.User, UserPrincipalName: user.UPN, Role: pick(h, domain.Owner, domain.Owner, domain.Reader)}
 	scope := domain.Scope{Type: pick(h, domain.Single, domain.Shared)}
 	wanted := domain.Wanted{SubscriptionID: subscription, Offer: offer, Quantity: 1 + h.random.Int64N(20), Scope: scope}
+	plan := domain.WantedSavingsPlan{SubscriptionID: subscription, Term: offer.Term, BillingPlan: offer.BillingPlan, Commitment: cast.USD("1.50"), Scope: scope}
 	note := domain.Note{Reason: pick(h, "", "as agreed", "依照合約")}
 	on := h.random.IntN(2) == 0
 	if len(h.reservations) > 0 && h.random.IntN(3) == 0 {
@@ -134,7 +136,12 @@ func (h *history) next() judged {
 		domain.GrantPurchasePermission{PermissionChange: change, Note: note},
 		domain.RevokePurchasePermission{PermissionChange: change, Note: note},
 		domain.ReportCustomerPurchase{CustomerID: customer, Wanted: wanted, UserID: user.User, UserPrincipalName: user.UPN, PurchasedAt: h.now, Note: note},
-	}...)}.or(h, judged{buyer, domain.PurchaseReservation{CustomerID: customer, Wanted: wanted, Note: note}})
+		domain.ReportCustomerSavingsPlan{CustomerID: customer, WantedSavingsPlan: plan, UserID: user.User, UserPrincipalName: user.UPN, PurchasedAt: h.now, Note: note},
+	}...)}.or(h, judged{buyer, pick(h, []domain.Command{
+		domain.PurchaseReservation{CustomerID: customer, Wanted: wanted, Note: note},
+		domain.PurchaseReservation{CustomerID: customer, Wanted: wanted, Note: note},
+		domain.PurchaseSavingsPlan{CustomerID: customer, WantedSavingsPlan: plan, Note: note},
+	}...)})
 }
 
 // or is the other command every second time.

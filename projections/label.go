@@ -1,5 +1,7 @@
 package projections
 
+import "permledger/domain"
+
 // label names an action for people.
 type label struct{ english, chinese string }
 
@@ -16,6 +18,8 @@ var labels = map[string]label{
 	"PurchasePermissionRevoked":    {"Delete Customer Purchase Permissions", "刪除客戶購買許可權"},
 	"CustomerPurchasedReservation": {"Customer Purchased Reservation", "客戶購買保留"},
 	"PartnerPurchasedReservation":  {"Partner Purchased Reservation", "合作夥伴購買保留"},
+	"CustomerPurchasedSavingsPlan": {"Customer Purchased Savings Plan", "客戶購買節省方案"},
+	"PartnerPurchasedSavingsPlan":  {"Partner Purchased Savings Plan", "合作夥伴購買節省方案"},
 	"ReservationExchanged":         {"Exchange Reservation", "交換保留"},
 	"ReservationReturned":          {"Return Reservation", "退回保留"},
 	"ReservationRenewed":           {"Renew Reservation", "續訂保留"},
@@ -26,8 +30,7 @@ var labels = map[string]label{
 	"AttemptDenied":                {"Denied Attempt", "已拒絕的嘗試"},
 }
 
-// attempts says what a denied command would have led to, where the command's own name does not say it:
-// a purchase is the customer's or the partner's by who sends it.
+// attempts says what a denied command would have led to, whoever sends it.
 var attempts = map[string]string{
 	"RegisterPartner":              "PartnerRegistered",
 	"RegisterCustomer":             "CustomerRegistered",
@@ -40,12 +43,28 @@ var attempts = map[string]string{
 	"RevokePurchasePermission":     "PurchasePermissionRevoked",
 	"SetPurchasePermissions":       "PurchasePermissionsSet", // which of them it would have turned on or off is not known
 	"CustomerPurchasedReservation": "CustomerPurchasedReservation",
+	"CustomerPurchasedSavingsPlan": "CustomerPurchasedSavingsPlan",
 	"ExchangeReservation":          "ReservationExchanged",
 	"ReturnReservation":            "ReservationReturned",
 	"RenewReservation":             "ReservationRenewed",
 	"ChangeReservationScope":       "ReservationScopeChanged",
 	"SplitReservation":             "ReservationSplit",
 	"MergeReservations":            "ReservationsMerged",
+}
+
+// purchaseAttempts says it of purchases, which are the customer's or the partner's by who sends them.
+var purchaseAttempts = map[string]purchaseAttempt{
+	"PurchaseReservation": {"CustomerPurchasedReservation", "PartnerPurchasedReservation"},
+	"PurchaseSavingsPlan": {"CustomerPurchasedSavingsPlan", "PartnerPurchasedSavingsPlan"},
+}
+
+type purchaseAttempt struct{ customers, partners string }
+
+func (p purchaseAttempt) by(a domain.Actor) string {
+	if a.OnPartnerSide() {
+		return p.partners
+	}
+	return p.customers
 }
 
 // Label names an action of the activity log for people, in Traditional Chinese for "zh-TW" and in English

@@ -224,11 +224,12 @@ func TestEveryCommandNamesWhatItAttempts(t *testing.T) {
 	t.Parallel()
 	for _, c := range domain.Commands() {
 		_, named := attempts[c.CommandName()]
-		if _, purchase := c.(domain.PurchaseReservation); purchase {
-			require.False(t, named, "the customer's or the partner's, by who sends it")
-			continue
-		}
-		require.True(t, named, c.CommandName())
+		_, purchase := purchaseAttempts[c.CommandName()]
+		require.NotEqual(t, named, purchase, "%s: one of both", c.CommandName())
+	}
+	for _, p := range purchaseAttempts {
+		require.Contains(t, labels, p.by(cast.Buyer))
+		require.Contains(t, labels, p.by(cast.Admin))
 	}
 	for _, action := range attempts {
 		require.Contains(t, labels, action)

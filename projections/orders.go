@@ -52,7 +52,8 @@ type Buyer struct {
 
 // Order is one line of the order history, in which the customer's purchases and the partner's stand side
 // by side (S11). An exchange buys several reservations with one order: sku, region, term, billing plan,
-// scope and reservation id are then the first one's, quantity and total those of all.
+// scope and reservation id are then the first one's, quantity and total those of all. A savings plan is one
+// unit without reservation, region and unit price.
 type Order struct {
 	OrderID           domain.OrderID        `json:"orderId"`
 	CustomerID        domain.TenantID       `json:"customerId"`
@@ -69,12 +70,13 @@ type Order struct {
 	SKU               string                `json:"sku"`
 	Region            string                `json:"region"`
 	DisplayName       string                `json:"displayName"`
-	UnitPrice         domain.Money          `json:"unitPrice"` // what the customer pays; null when unknown
+	UnitPrice         domain.Money          `json:"unitPrice"`           // what the customer pays; null when unknown
+	Commitment        domain.Money          `json:"commitment,omitzero"` // an hour, of a savings plan
 	Total             domain.Money          `json:"total"`
 	WebDirectPrice    domain.Money          `json:"webDirectPrice"` // of one unit (S13)
 	Scope             domain.Scope          `json:"scope"`
 	SubscriptionID    domain.SubscriptionID `json:"subscriptionId"` // billed
-	ReservationID     domain.ReservationID  `json:"reservationId"`
+	ReservationID     domain.ReservationID  `json:"reservationId,omitzero"`
 	Reservations      []OrderLine           `json:"reservations,omitempty"` // only where there are several
 	From              *OrderSource          `json:"from,omitempty"`         // of an exchange or a renewal
 	Authorised        bool                  `json:"authorised"`             // S7 held, or an agent bought (S15)
@@ -128,7 +130,7 @@ type OrderFilter struct {
 
 // WithoutPrices is the order as a reader sees it who may not see what things cost.
 func (o Order) WithoutPrices() Order {
-	o.UnitPrice, o.Total, o.WebDirectPrice = domain.Money{}, domain.Money{}, domain.Money{}
+	o.UnitPrice, o.Commitment, o.Total, o.WebDirectPrice = domain.Money{}, domain.Money{}, domain.Money{}, domain.Money{}
 	lines := make([]OrderLine, len(o.Reservations))
 	for i, l := range o.Reservations {
 		l.UnitPrice, l.Total, l.WebDirectPrice = domain.Money{}, domain.Money{}, domain.Money{}
@@ -140,7 +142,7 @@ func (o Order) WithoutPrices() Order {
 
 var ordersModel = model{
 	name:    "orders",
-	version: 1,
+	version: 2,
 	tables: []table{{
 		name: "orders",
 		schema: `(
@@ -165,12 +167,13 @@ var ordersModel = model{
 	display_name TEXT NOT NULL,
 	currency     TEXT NOT NULL,
 	unit_price   INTEGER,
+	commitment   INTEGER,
 	total        INTEGER,
 	web_direct   INTEGER,
 	scope        TEXT NOT NULL,
 	scope_subscription BLOB,
 	subscription BLOB NOT NULL,
-	reservation  BLOB NOT NULL,
+	reservation  BLOB,
 	lines        TEXT,
 	from_order   BLOB,
 	from_reservation BLOB,
@@ -199,20 +202,29 @@ func foldOrders(b *batch, e Entry) error {
 	switch event := e.Event.(type) {
 	case domain.CustomerPurchasedReservation:
 		return order(b, e, bought{
-			kind: Purchase, by: Buyer{ByCustomer, event.UserID, event.UserPrincipalName}, at: event.PurchasedAt, total: event.Total,
+			kind: Purchase, product: domain.AzureReservedInstances, by: Buyer{ByCustomer, event.UserID, event.UserPrincipalName}, at: event.PurchasedAt, total: event.Total,
 			reported: event.Reported, authorised: event.Authorised, broke: event.Broke,
 		}, event.Bought)
 	case domain.PartnerPurchasedReservation:
 		return order(b, e, bought{
-			kind: Purchase, by: Buyer{ByPartner, event.UserID, event.UserPrincipalName}, at: event.PurchasedAt, total: event.Total,
+			kind: Purchase, product: domain.AzureReservedInstances, by: Buyer{ByPartner, event.UserID, event.UserPrincipalName}, at: event.PurchasedAt, total: event.Total,
 			authorised: true,
 		}, event.Bought)
+	case domain.CustomerPurchasedSavingsPlan:
+		return savingsPlan(b, e, event.SavingsPlan, bought{
+			by: Buyer{ByCustomer, event.UserID, event.UserPrincipalName}, at: event.PurchasedAt,
+			reported: event.Reported, authorised: event.Authorised, broke: event.Broke,
+		})
+	case domain.PartnerPurchasedSavingsPlan:
+		return savingsPlan(b, e, event.SavingsPlan, bought{
+			by: Buyer{ByPartner, event.UserID, event.UserPrincipalName}, at: event.PurchasedAt, authorised: true,
+		})
 	case domain.ReservationExchanged:
 		if err := leave(b, e, event.OrderID, event.Quantity, OrderExchanged, "exchanged"); err != nil {
 			return err
 		}
 		return order(b, e, bought{
-			kind: Exchange, by: Buyer{ByPartner, e.Actor.User, e.Actor.UPN}, at: e.Time, total: event.NewCommitment,
+			kind: Exchange, product: domain.AzureReservedInstances, by: Buyer{ByPartner, e.Actor.User, e.Actor.UPN}, at: e.Time, total: event.NewCommitment,
 			authorised: true, from: OrderSource{event.OrderID, event.ReservationID},
 		}, event.To...)
 	case domain.ReservationReturned:
@@ -222,7 +234,7 @@ func foldOrders(b *batch, e Entry) error {
 			return nil // automatic renewal was switched, nothing bought
 		}
 		return order(b, e, bought{
-			kind: Renewal, by: Buyer{ByPartner, e.Actor.User, e.Actor.UPN}, at: e.Time, total: event.Successor.Total,
+			kind: Renewal, product: domain.AzureReservedInstances, by: Buyer{ByPartner, e.Actor.User, e.Actor.UPN}, at: e.Time, total: event.Successor.Total,
 			authorised: true, from: OrderSource{event.OrderID, event.ReservationID},
 		}, *event.Successor)
 	case domain.PartnerRegistered, domain.CustomerRegistered,
@@ -241,8 +253,10 @@ func foldOrders(b *batch, e Entry) error {
 // bought is what an order says beside its reservations.
 type bought struct {
 	kind       OrderKind
+	product    domain.Product
 	by         Buyer
 	at         time.Time
+	commitment domain.Money // an hour, of a savings plan
 	total      domain.Money
 	from       OrderSource
 	reported   bool
@@ -252,10 +266,10 @@ type bought struct {
 
 var newOrders = appendTo("orders", "position", "order_id", "partner", "customer", "kind", "product", "bought_by", "user", "upn",
 	"billed_to", "status", "quantity", "returned", "exchanged", "term", "billing_plan", "sku", "region", "display_name", "currency",
-	"unit_price", "total", "web_direct", "scope", "scope_subscription", "subscription", "reservation", "lines", "from_order",
+	"unit_price", "commitment", "total", "web_direct", "scope", "scope_subscription", "subscription", "reservation", "lines", "from_order",
 	"from_reservation", "authorised", "broke", "reported", "purchased_at", "starts_at", "expires_at", "reason", "command", "time", "changed")
 
-// order adds an order with its reservations.
+// order adds an order with its reservations, or the one line of a savings plan.
 func order(b *batch, e Entry, o bought, lines ...domain.Bought) error {
 	if len(lines) == 0 {
 		return errors.New("an order without a reservation")
@@ -280,12 +294,25 @@ func order(b *batch, e Entry, o bought, lines ...domain.Bought) error {
 	}
 	return b.add(newOrders,
 		int64(e.Position), guid(one.OrderID.UUID), guid(e.Partner.UUID), guid(e.Customer.UUID), string(o.kind),
-		string(domain.AzureReservedInstances), string(o.by.Kind), guid(o.by.UserID.UUID), o.by.UserPrincipalName,
+		string(o.product), string(o.by.Kind), guid(o.by.UserID.UUID), o.by.UserPrincipalName,
 		guid(one.BilledTo.UUID), string(OrderActive), quantity, 0, 0, string(one.Term), string(one.BillingPlan), one.SKU, one.Region,
-		one.DisplayName, string(one.UnitPrice.Currency()), minor(one.UnitPrice), minor(o.total), minor(one.WebDirectPrice),
+		one.DisplayName, string(o.total.Currency()), minor(one.UnitPrice), minor(o.commitment), minor(o.total), minor(one.WebDirectPrice),
 		string(one.Scope.Type), guid(one.Scope.SubscriptionID.UUID), guid(one.SubscriptionID.UUID), guid(one.ReservationID.UUID),
 		several, guid(o.from.OrderID.UUID), guid(o.from.ReservationID.UUID), o.authorised, text(string(broke)), o.reported,
 		instant(o.at), instant(one.StartsAt), instant(expires), text(e.Reason), guid(e.Command.UUID), instant(e.Time), int64(e.Position))
+}
+
+// savingsPlanSKU is the size under which a savings plan stands beside reservations.
+const savingsPlanSKU = "Compute_Savings_Plan"
+
+// savingsPlan adds an order of a savings plan.
+func savingsPlan(b *batch, e Entry, p domain.SavingsPlan, o bought) error {
+	o.kind, o.product, o.commitment, o.total = Purchase, domain.AzureSavingsPlan, p.Commitment, p.Total
+	return order(b, e, o, domain.Bought{
+		OrderID: p.OrderID, SubscriptionID: p.SubscriptionID, Quantity: 1, Scope: p.Scope, DisplayName: p.DisplayName,
+		Offer:    domain.Offer{SKU: savingsPlanSKU, Term: p.Term, BillingPlan: p.BillingPlan},
+		BilledTo: p.BilledTo, StartsAt: p.StartsAt, ExpiresAt: p.ExpiresAt,
+	})
 }
 
 // linesJSON stores the reservations of an order that has several; NULL for the usual one.
@@ -321,7 +348,7 @@ const orderStatus = `CASE WHEN o.status = 'active' AND o.expires_at <= ? THEN 'e
 
 // orderRows takes the moment at which status is judged as its first parameter.
 const orderRows = `SELECT ` + orderStatus + `, o.position, o.order_id, o.customer, o.kind, o.product, o.bought_by, o.user, o.upn, o.billed_to,
-	o.quantity, o.returned, o.exchanged, o.term, o.billing_plan, o.sku, o.region, o.display_name, o.currency, o.unit_price, o.total, o.web_direct,
+	o.quantity, o.returned, o.exchanged, o.term, o.billing_plan, o.sku, o.region, o.display_name, o.currency, o.unit_price, o.commitment, o.total, o.web_direct,
 	o.scope, o.scope_subscription, o.subscription, o.reservation, o.lines, o.from_order, o.from_reservation, o.authorised, o.broke, o.reported,
 	o.purchased_at, o.starts_at, o.expires_at, o.reason, o.command, o.time, o.changed
 FROM orders o`
@@ -379,12 +406,12 @@ func (m *Models) orders(ctx context.Context, s Scope, filter any, p Paging, name
 
 func scanOrder(row *sql.Rows) (o Order, err error) {
 	var currency domain.Currency
-	var unit, total, webDirect sql.NullInt64
+	var unit, commitment, total, webDirect sql.NullInt64
 	var lines, broke string
 	var from OrderSource
 	err = row.Scan(&o.Status, &o.Position, &o.OrderID, &o.CustomerID, &o.Kind, &o.Product, &o.BoughtBy.Kind, &o.BoughtBy.UserID,
 		&o.BoughtBy.UserPrincipalName, &o.BilledTo, &o.Quantity, &o.ReturnedQuantity, &o.ExchangedQuantity, &o.Term, &o.BillingPlan,
-		&o.SKU, &o.Region, &o.DisplayName, &currency, &unit, &total, &webDirect, &o.Scope.Type, &o.Scope.SubscriptionID,
+		&o.SKU, &o.Region, &o.DisplayName, &currency, &unit, &commitment, &total, &webDirect, &o.Scope.Type, &o.Scope.SubscriptionID,
 		&o.SubscriptionID, &o.ReservationID, optional[string]{&lines}, &from.OrderID, &from.ReservationID, &o.Authorised,
 		optional[string]{&broke}, &o.Reported, moment{&o.PurchasedAt}, moment{&o.StartsAt}, moment{&o.ExpiresAt},
 		optional[string]{&o.Reason}, &o.CommandID, moment{&o.Time}, &o.Changed)
@@ -405,5 +432,5 @@ func scanOrder(row *sql.Rows) (o Order, err error) {
 			return o, fmt.Errorf("order %s: %w", o.OrderID, err)
 		}
 	}
-	return o, money(currency, amount{unit, &o.UnitPrice}, amount{total, &o.Total}, amount{webDirect, &o.WebDirectPrice})
+	return o, money(currency, amount{unit, &o.UnitPrice}, amount{commitment, &o.Commitment}, amount{total, &o.Total}, amount{webDirect, &o.WebDirectPrice})
 }

@@ -106,6 +106,7 @@ func foldPermissions(b *batch, e Entry) error {
 		domain.SubscriptionRoleAssigned, domain.SubscriptionRoleRemoved,
 		domain.ReservationPriceSet,
 		domain.CustomerPurchasedReservation, domain.PartnerPurchasedReservation,
+		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationExchanged, domain.ReservationReturned, domain.ReservationRenewed,
 		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
 		domain.AttemptDenied:

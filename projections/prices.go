@@ -71,6 +71,7 @@ func foldPrices(b *batch, e Entry) error {
 		domain.SubscriptionRoleAssigned, domain.SubscriptionRoleRemoved,
 		domain.PurchasePermissionGranted, domain.PurchasePermissionRevoked,
 		domain.CustomerPurchasedReservation, domain.PartnerPurchasedReservation,
+		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationExchanged, domain.ReservationReturned, domain.ReservationRenewed,
 		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
 		domain.AttemptDenied:

@@ -178,6 +178,7 @@ func foldReservations(b *batch, e Entry) error {
 		domain.SubscriptionRoleAssigned, domain.SubscriptionRoleRemoved,
 		domain.ReservationPriceSet,
 		domain.PurchasePermissionGranted, domain.PurchasePermissionRevoked,
+		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.AttemptDenied:
 		return nil
 	default:

@@ -205,6 +205,65 @@ func TestAReportedPurchaseThatBrokeTheRulesIsShownAsUnauthorised(t *testing.T) {
 	require.Len(t, page.Items, 1)
 }
 
+func TestSavingsPlansStandBesideReservationsInTheOrderHistory_S11(t *testing.T) {
+	t.Parallel()
+	b := ready(t)
+	b.after(cast.Admin, cast.Grant(domain.AzureSavingsPlan))
+	reservation := b.buys(cast.Buyer, 1)
+	theirs := b.after(cast.Buyer, cast.SavingsPlan("1.50")).Event.(domain.CustomerPurchasedSavingsPlan)
+	mine := b.after(cast.Sales, cast.SavingsPlan("2.00")).Event.(domain.PartnerPurchasedSavingsPlan)
+	o := b.order(theirs.OrderID)
+	require.Equal(t, []any{Purchase, domain.AzureSavingsPlan, OrderActive}, []any{o.Kind, o.Product, o.Status})
+	require.Equal(t, Buyer{ByCustomer, cast.Buyer.User, cast.Buyer.UPN}, o.BoughtBy)
+	require.Equal(t, []any{int64(1), "Compute_Savings_Plan", "", "Savings plan"}, []any{o.Quantity, o.SKU, o.Region, o.DisplayName})
+	require.Equal(t, []domain.Money{cast.USD("1.50"), cast.USD("13140.00")}, []domain.Money{o.Commitment, o.Total})
+	require.Equal(t, cast.Partner, o.BilledTo)
+	require.Equal(t, []time.Time{theirs.StartsAt, theirs.ExpiresAt}, []time.Time{o.StartsAt, o.ExpiresAt})
+	require.True(t, o.UnitPrice.IsZero() && o.WebDirectPrice.IsZero() && o.ReservationID.IsZero())
+	hidden := o.WithoutPrices()
+	require.True(t, hidden.Commitment.IsZero() && hidden.Total.IsZero())
+	content, err := json.Marshal(o)
+	require.NoError(t, err)
+	require.NotContains(t, string(content), "reservationId")
+	require.Equal(t, ByPartner, b.order(mine.OrderID).BoughtBy.Kind)
+
+	for product, orders := range map[domain.Product][]domain.OrderID{
+		domain.AzureReservedInstances: {reservation.OrderID},
+		domain.AzureSavingsPlan:       {mine.OrderID, theirs.OrderID},
+	} {
+		page, err := b.Orders(t.Context(), contoso, OrderFilter{At: b.now, Product: product}, Paging{})
+		require.NoError(t, err)
+		var ids []domain.OrderID
+		for _, o := range page.Items {
+			ids = append(ids, o.OrderID)
+		}
+		require.Equal(t, orders, ids)
+	}
+	reservations, err := b.Reservations(t.Context(), contoso, ReservationFilter{At: b.now}, Paging{})
+	require.NoError(t, err)
+	require.Len(t, reservations.Items, 1, "a savings plan is no reservation")
+	b.now = theirs.ExpiresAt
+	require.Equal(t, OrderExpired, b.order(theirs.OrderID).Status)
+}
+
+func TestTheActivityLogNamesSavingsPlansAndWhoWasDeniedOne(t *testing.T) {
+	t.Parallel()
+	b := ready(t)
+	b.after(cast.Buyer, cast.SavingsPlan("1.50"))
+	b.after(cast.Helpdesk, cast.SavingsPlan("1.50"))
+	report := cast.SavingsPlanReport("1.50")
+	report.PurchasedAt = b.now
+	order := b.after(cast.Admin, report).Event.(domain.CustomerPurchasedSavingsPlan).OrderID
+	page, err := b.Activity(t.Context(), contoso, ActivityFilter{Actions: []string{"CustomerPurchasedSavingsPlan", "PartnerPurchasedSavingsPlan"}}, Paging{})
+	require.NoError(t, err)
+	require.Len(t, page.Items, 3)
+	done, helpdesk, buyer := page.Items[0], page.Items[1], page.Items[2]
+	require.Equal(t, []any{Succeeded, order.String(), "Customer Purchased Savings Plan"}, []any{done.Result, done.Target, done.Label})
+	require.Equal(t, "客戶購買節省方案", Label(done.Action, "zh-TW"))
+	require.Equal(t, []any{Failed, "PartnerPurchasedSavingsPlan", "S15"}, []any{helpdesk.Result, helpdesk.Action, helpdesk.Rule})
+	require.Equal(t, []any{Failed, "CustomerPurchasedSavingsPlan", "S7"}, []any{buyer.Result, buyer.Action, buyer.Rule})
+}
+
 func TestReturnedUnitsLeaveOrderAndReservation(t *testing.T) {
 	t.Parallel()
 	b := ready(t)

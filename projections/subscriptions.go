@@ -105,6 +105,7 @@ func foldSubscriptions(b *batch, e Entry) error {
 		domain.ReservationPriceSet,
 		domain.PurchasePermissionGranted, domain.PurchasePermissionRevoked,
 		domain.CustomerPurchasedReservation, domain.PartnerPurchasedReservation,
+		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationExchanged, domain.ReservationReturned, domain.ReservationRenewed,
 		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
 		domain.AttemptDenied:

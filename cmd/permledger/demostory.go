@@ -158,6 +158,10 @@ func demoStory() ([]scene, error) {
 		return nil, err
 	}
 	story = append(story, prices...)
+	hourly, err := domain.ParseMoney("1.20", "USD")
+	if err != nil {
+		return nil, err
+	}
 	return append(story,
 		scene{"mei", domain.GrantPurchasePermission{PermissionChange: change("northwind", domain.AzureReservedInstances)}, domain.CodeNoEligible},
 		scene{"tom", domain.GrantPurchasePermission{PermissionChange: change("contoso", domain.AzureReservedInstances)}, domain.CodeRoleNotAllowed},
@@ -187,6 +191,9 @@ func demoStory() ([]scene, error) {
 		scene{"mei", domain.GrantPurchasePermission{PermissionChange: change("taiwan-cloud", domain.AzureReservedInstances), Note: why("客戶來信要求")}, ""},
 		scene{"mei", domain.GrantPurchasePermission{PermissionChange: change("taiwan-cloud", domain.AzureSavingsPlan), Note: why("客戶來信要求")}, ""},
 		scene{"weiting", buy("taiwan-cloud", "taiwan-prod", d2, 5, "網站主機"), ""},
+		scene{"weiting", domain.PurchaseSavingsPlan{CustomerID: tenant("taiwan-cloud"), WantedSavingsPlan: domain.WantedSavingsPlan{
+			SubscriptionID: sub("taiwan-prod"), Term: domain.ThreeYears, BillingPlan: domain.Monthly, Commitment: hourly, Scope: shared, DisplayName: "運算節省方案",
+		}}, ""},
 		scene{"tom", record("taiwan-cloud", "taiwan-test", domain.AzurePlan, "測試環境"), ""},
 
 		scene{"yijun", domain.ReturnReservation{CustomerID: tenant("contoso"), ReservationID: purchaseID("Web servers").Reservation(0), Quantity: 1}, domain.CodePartnerOnly},

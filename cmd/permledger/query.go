@@ -29,6 +29,7 @@ type permissionsCommand struct {
 type ordersCommand struct {
 	listing
 	period
+	Product      string `help:"Only this product: ${enum}." enum:"AzureReservedInstances,AzureSavingsPlan," default:""`
 	BoughtBy     string `help:"customer or partner." enum:"customer,partner," default:""`
 	Status       string `help:"Status, such as active or returned."`
 	Subscription string `help:"Billed to this subscription." placeholder:"GUID"`
@@ -79,6 +80,7 @@ var orderColumns = []column{
 	{"Term", "term"},
 	{"Units", "quantity"},
 	{"Unit price", "unitPrice"},
+	{"An hour", "commitment"},
 	{"Total", "total"},
 	{"Web Direct", "webDirectPrice"},
 	{"Scope", "scope.type"},
@@ -140,7 +142,7 @@ func (c *permissionsCommand) Run(ctx context.Context, a *app) error {
 
 // Run lists orders, newest first.
 func (c *ordersCommand) Run(ctx context.Context, a *app) error {
-	return c.list(ctx, a, "orders", given(c.period.query(), "boughtBy", c.BoughtBy, "status", c.Status, "subscriptionId", c.Subscription, "authorised", c.Authorised), orderColumns)
+	return c.list(ctx, a, "orders", given(c.period.query(), "product", c.Product, "boughtBy", c.BoughtBy, "status", c.Status, "subscriptionId", c.Subscription, "authorised", c.Authorised), orderColumns)
 }
 
 // Run lists reservations.

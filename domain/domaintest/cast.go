@@ -90,6 +90,21 @@ func Purchase(quantity int64) domain.PurchaseReservation {
 	return domain.PurchaseReservation{CustomerID: Customer, Wanted: Want(Offer, quantity)}
 }
 
+// SavingsPlan buys a savings plan of an hourly commitment in dollars for a year.
+func SavingsPlan(commitment string) domain.PurchaseSavingsPlan {
+	return domain.PurchaseSavingsPlan{CustomerID: Customer, WantedSavingsPlan: domain.WantedSavingsPlan{
+		SubscriptionID: Subscription, Term: domain.OneYear, BillingPlan: domain.Monthly, Commitment: USD(commitment), Scope: domain.Scope{Type: domain.Shared},
+	}}
+}
+
+// SavingsPlanReport reports that Buyer bought the same outside at the start.
+func SavingsPlanReport(commitment string) domain.ReportCustomerSavingsPlan {
+	return domain.ReportCustomerSavingsPlan{
+		CustomerID: Customer, WantedSavingsPlan: SavingsPlan(commitment).WantedSavingsPlan,
+		UserID: Buyer.User, UserPrincipalName: Buyer.UPN, PurchasedAt: Start,
+	}
+}
+
 // Bought lets an agent buy a number of units and gives the reservation.
 func (b *Book) Bought(o domain.Offer, quantity int64) domain.Bought {
 	b.t.Helper()

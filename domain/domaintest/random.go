@@ -101,6 +101,7 @@ func (w world) step(rt *rapid.T, reservations []domain.ReservationID) Step {
 	change := domain.PermissionChange{CustomerID: customer, Product: rapid.SampledFrom(domain.Products()).Draw(rt, "product")}
 	role := domain.RoleAssignment{CustomerID: customer, SubscriptionID: subscription, UserID: user.User, UserPrincipalName: user.UPN, Role: rapid.SampledFrom([]domain.SubscriptionRole{domain.Owner, domain.Owner, domain.Reader}).Draw(rt, "role")}
 	wanted := domain.Wanted{SubscriptionID: subscription, Offer: offer, Quantity: quantity, Scope: domain.Scope{Type: rapid.SampledFrom([]domain.ScopeType{domain.Single, domain.Shared}).Draw(rt, "scope")}}
+	plan := domain.WantedSavingsPlan{SubscriptionID: subscription, Term: offer.Term, BillingPlan: domain.Monthly, Commitment: USD("1.50"), Scope: wanted.Scope}
 	on := rapid.Bool().Draw(rt, "on")
 	kinds := []domain.Command{
 		domain.RegisterCustomer{CustomerID: customer, CompanyName: "Customer " + customer.String()[:4], Domain: "customer.example"},
@@ -119,6 +120,9 @@ func (w world) step(rt *rapid.T, reservations []domain.ReservationID) Step {
 		domain.PurchaseReservation{CustomerID: customer, Wanted: wanted},
 		domain.PurchaseReservation{CustomerID: customer, Wanted: wanted},
 		domain.ReportCustomerPurchase{CustomerID: customer, Wanted: wanted, UserID: user.User, UserPrincipalName: user.UPN, PurchasedAt: Start},
+		domain.PurchaseSavingsPlan{CustomerID: customer, WantedSavingsPlan: plan},
+		domain.PurchaseSavingsPlan{CustomerID: customer, WantedSavingsPlan: plan},
+		domain.ReportCustomerSavingsPlan{CustomerID: customer, WantedSavingsPlan: plan, UserID: user.User, UserPrincipalName: user.UPN, PurchasedAt: Start},
 		domain.ExchangeReservation{CustomerID: customer, ReservationID: reservation, Quantity: quantity, To: []domain.Wanted{wanted}},
 		domain.ReturnReservation{CustomerID: customer, ReservationID: reservation, Quantity: quantity},
 		domain.RenewReservation{CustomerID: customer, ReservationID: reservation, Enabled: &on},

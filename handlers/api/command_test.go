@@ -129,6 +129,31 @@ func TestAnOwnerBuysOnceThePermissionIsOn(t *testing.T) {
 	require.Equal(t, w.partner, order["billedTo"], "the partner pays (S8)")
 }
 
+func TestASavingsPlanIsBoughtUnderItsOwnPermissionAndStandsAmongTheOrders(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must(w.admin, "GrantPurchasePermission", w.grant())
+	plan := fmt.Sprintf(`{"customerId":%q,"subscriptionId":%q,"term":"P1Y","billingPlan":"Monthly","commitment":{"amount":"1.50","currency":"USD"},"scope":{"type":"Shared"}}`, w.customer, w.subscription)
+	require.Equal(t, domain.CodePermissionOff, w.command(w.buyer, "PurchaseSavingsPlan", plan).problem(t).Code)
+	w.must(w.admin, "GrantPurchasePermission", strings.Replace(w.grant(), "AzureReservedInstances", "AzureSavingsPlan", 1))
+	var got reply
+	w.command(w.buyer, "PurchaseSavingsPlan", plan).into(t, &got)
+	require.Equal(t, "CustomerPurchasedSavingsPlan", got.Events[0].Type)
+	w.must(w.buyer, "PurchaseReservation", w.purchase())
+
+	orders := w.list(w.sales, w.path("orders?product=AzureSavingsPlan")).Items
+	require.Len(t, orders, 1)
+	require.Equal(t, map[string]any{"amount": "1.50", "currency": "USD"}, orders[0]["commitment"])
+	require.Equal(t, map[string]any{"amount": "13140.00", "currency": "USD"}, orders[0]["total"])
+	require.NotContains(t, orders[0], "reservationId")
+	require.NotContains(t, w.list(w.bystand, w.path("orders?product=AzureSavingsPlan")).Items[0], "commitment", "prices are for owners")
+
+	w.must(w.sales, "CustomerPurchasedSavingsPlan", strings.TrimSuffix(plan, "}")+fmt.Sprintf(`,"userId":%q,"userPrincipalName":"owner@contoso.example","purchasedAt":"2026-01-01T00:00:00Z"}`, w.owner))
+	require.Len(t, w.list(w.sales, w.path("orders?product=AzureSavingsPlan")).Items, 2)
+	none := strings.Replace(plan, "1.50", "0.00", 1)
+	require.Equal(t, "commitment", w.command(w.buyer, "PurchaseSavingsPlan", none).problem(t).Errors[0].Field)
+}
+
 func TestAllRulesThatSayNoAreListed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -23,6 +23,8 @@ func (a *API) routes() {
 	command[domain.SetPurchasePermissions](a, "Make the listed permissions the customer's only ones, all or nothing")
 	command[domain.PurchaseReservation](a, "Buy: a customer's user for itself, an agent on the customer's behalf")
 	command[domain.ReportCustomerPurchase](a, "Report what a customer has bought outside")
+	command[domain.PurchaseSavingsPlan](a, "Buy a savings plan: a customer's user for itself, an agent on the customer's behalf")
+	command[domain.ReportCustomerSavingsPlan](a, "Report which savings plan a customer has bought outside")
 	command[domain.ExchangeReservation](a, "Exchange units of a reservation for others")
 	command[domain.ReturnReservation](a, "Cancel units of a reservation for a refund")
 	command[domain.RenewReservation](a, "Switch automatic renewal, or renew now")

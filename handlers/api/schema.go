@@ -77,9 +77,10 @@ func registry() huma.Registry {
 // schemaNames are the names of schemas that are not those of their types, where people would ask what is
 // meant or two types share a name.
 var schemaNames = map[reflect.Type]string{
-	reflect.TypeFor[domain.ReportCustomerPurchase](): domain.ReportCustomerPurchase{}.CommandName(),
-	reflect.TypeFor[problem.Document]():              "Problem",
-	reflect.TypeFor[ledger.Event]():                  "AnswerEvent",
+	reflect.TypeFor[domain.ReportCustomerPurchase]():    domain.ReportCustomerPurchase{}.CommandName(),
+	reflect.TypeFor[domain.ReportCustomerSavingsPlan](): domain.ReportCustomerSavingsPlan{}.CommandName(),
+	reflect.TypeFor[problem.Document]():                 "Problem",
+	reflect.TypeFor[ledger.Event]():                     "AnswerEvent",
 }
 
 func schemaName(t reflect.Type, hint string) string {
