@@ -28,7 +28,7 @@ type table struct {
 // models is every read model there is, in the order in which they are given an event: a later one may
 // rely on the rows of an earlier one.
 var models = []model{
-	customersModel, subscriptionsModel, permissionsModel, ordersModel, reservationsModel,
+	customersModel, subscriptionsModel, permissionsModel, reservationsModel, ordersModel,
 	pricesModel, eventsModel, activityModel, commandsModel,
 }
 

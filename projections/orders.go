@@ -142,7 +142,7 @@ func (o Order) WithoutPrices() Order {
 
 var ordersModel = model{
 	name:    "orders",
-	version: 2,
+	version: 3,
 	tables: []table{{
 		name: "orders",
 		schema: `(
@@ -233,10 +233,14 @@ func foldOrders(b *batch, e Entry) error {
 		if event.Successor == nil {
 			return nil // automatic renewal was switched, nothing bought
 		}
-		return order(b, e, bought{
+		if err := order(b, e, bought{
 			kind: Renewal, product: domain.AzureReservedInstances, by: Buyer{ByPartner, e.Actor.User, e.Actor.UPN}, at: e.Time, total: event.Successor.Total,
 			authorised: true, from: OrderSource{event.OrderID, event.ReservationID},
-		}, *event.Successor)
+		}, *event.Successor); err != nil {
+			return err
+		}
+		return b.change("order", event.Successor.OrderID, `UPDATE orders SET display_name = (SELECT display_name FROM reservations WHERE id = ?) WHERE position = ?`,
+			guid(event.Successor.ReservationID.UUID), int64(e.Position))
 	case domain.PartnerRegistered, domain.CustomerRegistered,
 		domain.SubscriptionRecorded, domain.SubscriptionStatusChanged,
 		domain.SubscriptionRoleAssigned, domain.SubscriptionRoleRemoved,

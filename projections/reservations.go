@@ -79,7 +79,7 @@ func (r Reservation) WithoutPrices() Reservation {
 
 var reservationsModel = model{
 	name:    "reservations",
-	version: 1,
+	version: 2,
 	tables: []table{
 		{
 			name: "reservations",
@@ -230,7 +230,13 @@ func renew(b *batch, e Entry, event domain.ReservationRenewed) error {
 	if event.Successor == nil {
 		return nil
 	}
-	return succeed(b, e, event.ReservationID, *event.Successor, byRenewal)
+	if err := succeed(b, e, event.ReservationID, *event.Successor, byRenewal); err != nil {
+		return err
+	}
+	// Decisions know no names, so that the event calls the successor by its size.
+	return b.change("reservation", event.Successor.ReservationID,
+		`UPDATE reservations SET display_name = (SELECT display_name FROM reservations WHERE id = ?) WHERE id = ?`,
+		guid(event.ReservationID.UUID), guid(event.Successor.ReservationID.UUID))
 }
 
 // becomes makes new reservations with the terms of those they come from, which are over.

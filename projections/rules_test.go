@@ -357,3 +357,17 @@ func TestARenewalIsAnOrderThatStartsWhenTheOldOneEnds(t *testing.T) {
 	require.Equal(t, []domain.ReservationID{successor.ReservationID}, b.reservation(r.ReservationID).Lineage.RenewedBy)
 	require.Equal(t, []domain.ReservationID{r.ReservationID}, b.reservation(successor.ReservationID).Lineage.RenewedFrom)
 }
+
+func TestASuccessorKeepsTheNameOfWhatItSucceeds(t *testing.T) {
+	t.Parallel()
+	b := ready(t)
+	named := cast.Purchase(1)
+	named.DisplayName = "Web servers"
+	r := b.after(cast.Admin, named).Event.(domain.PartnerPurchasedReservation).Bought
+	for range 2 {
+		b.now = r.ExpiresAt.AddDate(0, 0, -10)
+		r = *b.after(cast.Admin, domain.RenewReservation{CustomerID: cast.Customer, ReservationID: r.ReservationID}).Event.(domain.ReservationRenewed).Successor
+		require.Equal(t, "Web servers", b.reservation(r.ReservationID).DisplayName)
+		require.Equal(t, "Web servers", b.order(r.OrderID).DisplayName)
+	}
+}
