@@ -30,6 +30,7 @@ type tables struct {
 	renewals      table[ReservationID, int64] // expiry, in Unix seconds, of those that renew automatically
 	cancelled     table[TenantID, []cancellation]
 	denials       table[denialKey, denialCount]
+	webhooks      table[TenantID, Webhook]
 	offers        map[offer]*offer // interned; the decider's own
 }
 
@@ -50,6 +51,7 @@ func NewBook(policies ...Policy) *Book {
 		renewals:      newTable[ReservationID, int64](),
 		cancelled:     newTable[TenantID, []cancellation](),
 		denials:       newTable[denialKey, denialCount](),
+		webhooks:      newTable[TenantID, Webhook](),
 		offers:        make(map[offer]*offer),
 	}}
 }
@@ -83,7 +85,7 @@ func (d *decision) judge(r Request) ([]Event, error) {
 	if err := d.authorise(permit); err != nil {
 		return nil, err
 	}
-	if !permit.newcomer {
+	if !permit.newcomer && !d.customer.IsZero() {
 		c, known := d.customers.get(d.customer)
 		if !known || c.partner != d.partner || d.byCustomer && d.customer != d.actor.Tenant {
 			return nil, unknown("customer", d.customer)
@@ -146,10 +148,10 @@ func (b *Book) Discard() {
 }
 
 // layers lists the tables.
-func (t *tables) layers() [11]layered {
+func (t *tables) layers() [12]layered {
 	return [...]layered{
 		&t.partners, &t.customers, &t.subscriptions, &t.roles, &t.owners, &t.prices,
-		&t.orders, &t.reservations, &t.renewals, &t.cancelled, &t.denials,
+		&t.orders, &t.reservations, &t.renewals, &t.cancelled, &t.denials, &t.webhooks,
 	}
 }
 
@@ -169,6 +171,7 @@ func (b *Book) read(ask func(t *tables)) uint64 {
 		reservations:  b.reservations.settled(),
 		cancelled:     b.cancelled.settled(),
 		denials:       b.denials.settled(),
+		webhooks:      b.webhooks.settled(),
 		renewals:      b.renewals.settled(),
 	})
 	return b.head

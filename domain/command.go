@@ -63,6 +63,8 @@ func Commands() []Command {
 		ChangeReservationScope{},
 		SplitReservation{},
 		MergeReservations{},
+		RegisterWebhook{},
+		RemoveWebhook{},
 	}
 }
 

@@ -51,6 +51,7 @@ func sample(t *testing.T) map[string]domain.Event {
 	b.Given(domaintest.Admin, domain.MergeReservations{CustomerID: domaintest.Customer, ReservationIDs: []domain.ReservationID{parts.Into[0].ReservationID, parts.Into[1].ReservationID}})
 	b.Given(domaintest.Admin, domaintest.Remove(domaintest.Buyer, domain.Owner), domaintest.Revoke(domain.AzureReservedInstances))
 	b.Given(domaintest.Admin, domaintest.SavingsPlan("1.50"), domaintest.SavingsPlanReport("0.01"))
+	b.Given(domaintest.Admin, domaintest.Hook("https://hooks.fabrikam.example/permledger", domain.PolicyCreated, domain.PurchaseCreated), domain.RemoveWebhook{})
 	events := make(map[string]domain.Event)
 	for _, f := range b.Facts {
 		events[f.Event.EventType()] = f.Event
@@ -98,7 +99,7 @@ func TestAnUnknownEventFailsTheRead(t *testing.T) {
 func TestL3TheDigestOfACommandNeverChanges(t *testing.T) {
 	t.Parallel()
 	var lines []string
-	for _, c := range everyCommandFor(domaintest.Customer) {
+	for _, c := range append(everyCommandFor(domaintest.Customer), domaintest.Hook("https://hooks.example/in"), domain.RemoveWebhook{}) {
 		r, err := domain.NewRequest(domain.CommandID{UUID: uuid.Max}, domaintest.Admin, c)
 		require.NoError(t, err)
 		digest := r.Digest()
@@ -146,6 +147,8 @@ func TestL5EveryFieldAtFaultIsNamed(t *testing.T) {
 		{domain.PurchaseSavingsPlan{}, []string{"customerId", "subscriptionId", "term", "billingPlan", "commitment", "scope.type"}},
 		{domaintest.SavingsPlan("0.00"), []string{"commitment"}},
 		{domain.ReportCustomerSavingsPlan{CustomerID: domaintest.Customer, WantedSavingsPlan: domaintest.SavingsPlan("1.50").WantedSavingsPlan}, []string{"userId", "userPrincipalName", "purchasedAt"}},
+		{domain.RegisterWebhook{}, []string{"url", "events"}},
+		{domaintest.Hook("https://hooks.example/", "customer-purchase-created", "customer-purchase-created", "order-created"), []string{"events[1]", "events[2]"}},
 		{domain.ExchangeReservation{}, []string{"customerId", "reservationId", "quantity", "to"}},
 		{exchanged(domain.ReservationID{UUID: uuid.Max}, 1, domaintest.Want(domaintest.Offer, 0)), []string{"to[0].quantity"}},
 		{domain.ReturnReservation{}, []string{"customerId", "reservationId", "quantity"}},

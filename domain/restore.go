@@ -46,6 +46,14 @@ func (b *Book) Restore(from io.Reader) error {
 	for range r.rows() {
 		b.denials.current[denialKey{TenantID{r.id()}, UserID{r.id()}, r.flag()}] = denialCount{hour: r.int(), count: int32(r.int())}
 	}
+	for range r.rows() {
+		id, w := TenantID{r.id()}, Webhook{URL: r.text()}
+		for range r.rows() {
+			w.Events = append(w.Events, WebhookEvent(r.text()))
+		}
+		w.Since, w.Changed = r.uint(), r.uint()
+		b.webhooks.current[id] = w
+	}
 	if _, err := r.in.ReadByte(); r.err == nil && err != io.EOF {
 		return fmt.Errorf("%w: it goes on after its end", ErrSnapshot)
 	}

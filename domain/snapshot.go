@@ -15,7 +15,7 @@ import (
 
 // snapshotVersion changes with the layout of a snapshot or of the state itself; a snapshot of another
 // version is not read, and the log is folded instead.
-const snapshotVersion = 2
+const snapshotVersion = 3
 
 // ErrSnapshot says that a snapshot cannot be used: it is damaged, or of another version.
 var ErrSnapshot = errors.New("the snapshot of the decision state cannot be used")
@@ -41,6 +41,7 @@ func (b *Book) Snapshot() Snapshot {
 			reservations:  t.reservations.copied(),
 			cancelled:     t.cancelled.copied(),
 			denials:       t.denials.copied(),
+			webhooks:      t.webhooks.copied(),
 		}
 	})
 	return s
@@ -128,6 +129,16 @@ func (s Snapshot) WriteTo(to io.Writer) (int64, error) {
 		w.flag(key.app)
 		w.int(n.hour)
 		w.int(int64(n.count))
+	})
+	writeTable(w, t.webhooks, func(a, b TenantID) int { return byID(a.UUID, b.UUID) }, func(id TenantID, hook Webhook) {
+		w.id(id.UUID)
+		w.text(hook.URL)
+		w.uint(uint64(len(hook.Events)))
+		for _, e := range hook.Events {
+			w.text(string(e))
+		}
+		w.uint(hook.Since)
+		w.uint(hook.Changed)
 	})
 	return w.written, cmp.Or(w.err, w.out.Flush())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net/url"
 	"time"
 
 	"permledger/domain"
@@ -126,6 +127,10 @@ func foldActivity(b *batch, e Entry) error {
 		return done(b, e, "reservation", event.ReservationID)
 	case domain.ReservationsMerged:
 		return done(b, e, "reservation", event.Into.ReservationID)
+	case domain.WebhookRegistered:
+		return entry(b, e, "webhook", hostOf(event.URL))
+	case domain.WebhookRemoved:
+		return done(b, e, "partner", e.Partner)
 	case domain.AttemptDenied:
 		return denied(b, e, event)
 	default:
@@ -141,6 +146,15 @@ func entry(b *batch, e Entry, kind, target string) error {
 // done adds what was done to something with an id.
 func done(b *batch, e Entry, kind string, id fmt.Stringer) error {
 	return entry(b, e, kind, id.String())
+}
+
+// hostOf is what everybody may see of a webhook's address: the rest may hold what its receiver knows callers by.
+func hostOf(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return parsed.Host
 }
 
 // denied adds an attempt to the book of the sender's partner, and to that of the customer's own partner

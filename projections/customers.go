@@ -92,6 +92,7 @@ func foldCustomers(b *batch, e Entry) error {
 		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationExchanged, domain.ReservationReturned, domain.ReservationRenewed,
 		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
+		domain.WebhookRegistered, domain.WebhookRemoved,
 		domain.AttemptDenied:
 		return nil
 	default:

@@ -73,7 +73,8 @@ func (h *history) note(f domain.Fact) {
 		domain.ReservationPriceSet,
 		domain.PurchasePermissionGranted, domain.PurchasePermissionRevoked,
 		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
-		domain.ReservationReturned, domain.ReservationScopeChanged, domain.AttemptDenied:
+		domain.ReservationReturned, domain.ReservationScopeChanged,
+		domain.WebhookRegistered, domain.WebhookRemoved, domain.AttemptDenied:
 		// makes neither a customer nor a reservation
 	}
 }
@@ -122,6 +123,9 @@ func (h *history) next() judged {
 	on := h.random.IntN(2) == 0
 	if len(h.reservations) > 0 && h.random.IntN(3) == 0 {
 		return judged{agent, h.afterwards(pick(h, h.reservations...), wanted, on)}
+	}
+	if h.random.IntN(40) == 0 {
+		return judged{pick(h, cast.Admin, cast.Sales), pick(h, []domain.Command{cast.Hook("https://hooks.fabrikam.example/in?code=secret"), domain.RemoveWebhook{Note: note}}...)}
 	}
 	buyer := agent
 	if h.random.IntN(2) == 0 {

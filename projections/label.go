@@ -27,6 +27,8 @@ var labels = map[string]label{
 	"ReservationSplit":             {"Split Reservation", "分割保留"},
 	"ReservationsMerged":           {"Merge Reservations", "合併保留"},
 	"PurchasePermissionsSet":       {"Change Customer Purchase Permissions", "變更客戶購買許可權"},
+	"WebhookRegistered":            {"Register Webhook", "註冊 Webhook"},
+	"WebhookRemoved":               {"Remove Webhook", "移除 Webhook"},
 	"AttemptDenied":                {"Denied Attempt", "已拒絕的嘗試"},
 }
 
@@ -50,6 +52,8 @@ var attempts = map[string]string{
 	"ChangeReservationScope":       "ReservationScopeChanged",
 	"SplitReservation":             "ReservationSplit",
 	"MergeReservations":            "ReservationsMerged",
+	"RegisterWebhook":              "WebhookRegistered",
+	"RemoveWebhook":                "WebhookRemoved",
 }
 
 // purchaseAttempts says it of purchases, which are the customer's or the partner's by who sends them.

@@ -247,6 +247,7 @@ func foldOrders(b *batch, e Entry) error {
 		domain.ReservationPriceSet,
 		domain.PurchasePermissionGranted, domain.PurchasePermissionRevoked,
 		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
+		domain.WebhookRegistered, domain.WebhookRemoved,
 		domain.AttemptDenied:
 		return nil
 	default:

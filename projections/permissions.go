@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 
 	"permledger/domain"
@@ -109,6 +110,7 @@ func foldPermissions(b *batch, e Entry) error {
 		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationExchanged, domain.ReservationReturned, domain.ReservationRenewed,
 		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
+		domain.WebhookRegistered, domain.WebhookRemoved,
 		domain.AttemptDenied:
 		return nil
 	default:
@@ -174,6 +176,24 @@ func scanPermission(row *sql.Rows) (p Permission, err error) {
 		p.GrantedBy = p.ChangedBy
 	}
 	return p, err
+}
+
+// PermittedAt lists the products that a scope's customer could buy itself right after a position.
+func (m *Models) PermittedAt(ctx context.Context, s Scope, position uint64) (on []domain.Product, err error) {
+	_, err = m.read(ctx, s, func(tx *sqlite.Tx) error {
+		for _, p := range domain.Products() {
+			var allowed bool
+			if _, err := tx.One(ctx, []any{&allowed}, `SELECT allowed FROM permission_changes WHERE customer = ? AND product = ? AND position <= ?
+				ORDER BY position DESC LIMIT 1`, s.customer.UUID[:], string(p), int64(position)); err != nil {
+				return fmt.Errorf("look up the permission for %s: %w", p, err)
+			}
+			if allowed {
+				on = append(on, p)
+			}
+		}
+		return nil
+	})
+	return on, err
 }
 
 // PermissionHistory lists every time a permission was turned on or off, newest first.

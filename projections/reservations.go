@@ -179,6 +179,7 @@ func foldReservations(b *batch, e Entry) error {
 		domain.ReservationPriceSet,
 		domain.PurchasePermissionGranted, domain.PurchasePermissionRevoked,
 		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
+		domain.WebhookRegistered, domain.WebhookRemoved,
 		domain.AttemptDenied:
 		return nil
 	default:

@@ -371,3 +371,33 @@ func TestASuccessorKeepsTheNameOfWhatItSucceeds(t *testing.T) {
 		require.Equal(t, "Web servers", b.order(r.OrderID).DisplayName)
 	}
 }
+
+func TestWhichProductsWerePermittedIsKnownOfEveryPosition(t *testing.T) {
+	t.Parallel()
+	b := ready(t)
+	plans := b.after(cast.Admin, cast.Grant(domain.AzureSavingsPlan)).Position
+	off := b.after(cast.Admin, domain.SetPurchasePermissions{CustomerID: cast.Customer}).Position
+	for position, want := range map[uint64][]domain.Product{
+		1: nil, plans - 1: {domain.AzureReservedInstances}, plans: domain.Products(), off - 1: {domain.AzureSavingsPlan}, off: nil, off + 9: nil,
+	} {
+		got, err := b.PermittedAt(t.Context(), contoso, position)
+		require.NoError(t, err)
+		require.Equal(t, want, got, position)
+	}
+	_, err := b.PermittedAt(t.Context(), OfCustomer(cast.Rival, cast.Customer), off)
+	require.ErrorIs(t, err, ErrNotFound)
+}
+
+func TestTheActivityLogShowsWhereEventsGoWithoutTheSecretsOfTheAddress(t *testing.T) {
+	t.Parallel()
+	b := ready(t)
+	b.after(cast.Admin, cast.Hook("https://hooks.fabrikam.example:8443/in?code=secret"))
+	b.after(cast.Admin, domain.RemoveWebhook{})
+	b.after(cast.Buyer, domain.RemoveWebhook{})
+	page, err := b.Activity(t.Context(), OfPartner(cast.Partner), ActivityFilter{Actions: []string{"WebhookRegistered", "WebhookRemoved"}}, Paging{})
+	require.NoError(t, err)
+	require.Len(t, page.Items, 3)
+	require.Equal(t, []any{"hooks.fabrikam.example:8443", "webhook", Succeeded}, []any{page.Items[2].Target, page.Items[2].TargetKind, page.Items[2].Result})
+	require.Equal(t, []any{cast.Partner.String(), "partner", Succeeded}, []any{page.Items[1].Target, page.Items[1].TargetKind, page.Items[1].Result})
+	require.Equal(t, []any{Failed, "S10"}, []any{page.Items[0].Result, page.Items[0].Rule})
+}

@@ -108,6 +108,7 @@ func foldSubscriptions(b *batch, e Entry) error {
 		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationExchanged, domain.ReservationReturned, domain.ReservationRenewed,
 		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
+		domain.WebhookRegistered, domain.WebhookRemoved,
 		domain.AttemptDenied:
 		return nil
 	default:

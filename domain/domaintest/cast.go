@@ -105,6 +105,14 @@ func SavingsPlanReport(commitment string) domain.ReportCustomerSavingsPlan {
 	}
 }
 
+// Hook registers a webhook for events, every one when none is named.
+func Hook(url string, events ...domain.WebhookEvent) domain.RegisterWebhook {
+	if len(events) == 0 {
+		events = domain.WebhookEvents()
+	}
+	return domain.RegisterWebhook{URL: url, Events: events}
+}
+
 // Bought lets an agent buy a number of units and gives the reservation.
 func (b *Book) Bought(o domain.Offer, quantity int64) domain.Bought {
 	b.t.Helper()

@@ -129,6 +129,8 @@ func (w world) step(rt *rapid.T, reservations []domain.ReservationID) Step {
 		domain.RenewReservation{CustomerID: customer, ReservationID: reservation},
 		domain.ChangeReservationScope{CustomerID: customer, ReservationID: reservation, Scope: wanted.Scope},
 		domain.SplitReservation{CustomerID: customer, ReservationID: reservation, Quantities: []int64{quantity, 1}},
+		Hook("https://hooks.example/in", domain.WebhookEvents()[:quantity]...),
+		domain.RemoveWebhook{},
 	}
 	if len(reservations) > 1 {
 		other := rapid.SampledFrom(reservations).Draw(rt, "other")

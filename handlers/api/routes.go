@@ -31,6 +31,8 @@ func (a *API) routes() {
 	command[domain.ChangeReservationScope](a, "Change where a reservation's discount applies")
 	command[domain.SplitReservation](a, "Make two reservations of one")
 	command[domain.MergeReservations](a, "Make one reservation of several")
+	command[domain.RegisterWebhook](a, "Be told of events at an address; without it nothing is sent")
+	command[domain.RemoveWebhook](a, "Be told of nothing any more")
 	a.HandleFunc("POST /api/commands/{name}", noCommand)
 	query(a, "/api/commands/{id}", "get-command", "Commands", "The recorded answer to a command by its id", a.outcome)
 
