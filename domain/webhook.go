@@ -102,7 +102,7 @@ func receives(text string) bool {
 	}
 }
 
-// Webhook is where a partner is told of which events.
+// Webhook is where a partner is told of which events. Whoever gets one leaves its list as it is.
 type Webhook struct {
 	URL     string
 	Events  []WebhookEvent // in the order of WebhookEvents

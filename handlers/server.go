@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,7 @@ import (
 	"permledger/handlers/gate"
 	"permledger/handlers/ledger"
 	"permledger/handlers/problem"
+	"permledger/handlers/webhooks"
 )
 
 // The limits of the server. Event streams lift the read and write timeouts for themselves.
@@ -39,12 +41,15 @@ type Options struct {
 	PositionWait time.Duration
 	// Heartbeat is how often an event stream without events shows that it is alive.
 	Heartbeat time.Duration
+	// Webhooks says where this node delivers from; where it has no Dir, it delivers nothing.
+	Webhooks webhooks.Options
 }
 
 // Handler serves every door of one ledger. It works behind a server and, called directly, without one.
 type Handler struct {
-	serve http.Handler
-	api   *api.API
+	serve    http.Handler
+	api      *api.API
+	webhooks *webhooks.Webhooks
 }
 
 // New assembles the doors of a ledger.
@@ -58,8 +63,10 @@ func New(l *ledger.Ledger, authenticator auth.Authenticator, o Options) *Handler
 	native := api.New(mux, l, entrance, api.Options{
 		Logger: o.Logger, Streams: o.Streams, PositionWait: o.PositionWait, Heartbeat: o.Heartbeat, Metrics: registry,
 	})
+	o.Webhooks.Logger, o.Webhooks.Metrics = o.Logger, registry
+	hooks := webhooks.New(mux, l, entrance, o.Webhooks)
 	mux.HandleFunc("/", noRoute(mux))
-	return &Handler{serve: edge(mux, o.Logger, registry), api: native}
+	return &Handler{serve: edge(mux, o.Logger, registry), api: native, webhooks: hooks}
 }
 
 // ServeHTTP implements http.Handler.
@@ -68,9 +75,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve.Se
 // Stop ends the event streams, which otherwise never end. Other requests are still served.
 func (h *Handler) Stop() { h.api.Stop() }
 
-// Serve serves a handler on a listener until the context ends. It then ends the event streams and gives
-// commands under way their answers.
+// Serve serves a handler on a listener, and delivers its webhooks, until the context ends. It then ends the
+// event streams and gives commands under way their answers.
 func Serve(ctx context.Context, listener net.Listener, h *Handler, logger *slog.Logger) error {
+	delivering, stop := context.WithCancel(ctx)
+	var delivered sync.WaitGroup
+	delivered.Go(func() {
+		if err := h.webhooks.Run(delivering); err != nil {
+			logger.Error("no webhooks are delivered", "error", err)
+		}
+	})
+	defer delivered.Wait()
+	defer stop()
 	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,

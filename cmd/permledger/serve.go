@@ -6,13 +6,17 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"permledger/domain"
 	"permledger/handlers"
 	"permledger/handlers/auth"
 	"permledger/handlers/ledger"
+	"permledger/handlers/webhooks"
 )
 
 type serveCommand struct {
@@ -22,6 +26,9 @@ type serveCommand struct {
 	OIDCIssuer   string   `name:"oidc-issuer" help:"Issuer, exactly as in the tokens' iss." placeholder:"URL"`
 	OIDCAudience string   `name:"oidc-audience" help:"Audience that tokens must name." placeholder:"ID"`
 	OIDCPartners []string `name:"oidc-partner" help:"Tenants that may register as a partner of this ledger." placeholder:"GUID"`
+	PublicURL    string   `name:"public-url" help:"Address under which others reach this server, for links that are sent to them; the listen address when absent." placeholder:"URL"`
+	Webhooks     bool     `help:"Deliver webhooks. Of several nodes on one log, let one do it." default:"true" negatable:""`
+	AllowPrivate bool     `name:"webhook-allow-private" help:"Deliver webhooks to private addresses and to this machine too."`
 }
 
 // Run serves until it is told to stop.
@@ -34,7 +41,35 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return a.serve(ctx, listener, authenticator, c.storeFlags, func(string) error { return nil })
+	hooks, err := c.webhooks(a, listener.Addr())
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return a.serve(ctx, listener, authenticator, c.storeFlags, hooks, func(string) error { return nil })
+}
+
+// webhooks says whether and from where this node delivers. Development tokens are for loopback alone, so that
+// receivers beside them may be there too.
+func (c *serveCommand) webhooks(a *app, address net.Addr) (webhooks.Options, error) {
+	o := a.webhooksAt(address)
+	o.Reach = webhooks.Reach{Loopback: c.Auth == "dev", Private: c.AllowPrivate}
+	if !c.Webhooks {
+		o.Dir = ""
+	}
+	if c.PublicURL == "" {
+		return o, nil
+	}
+	public, err := url.Parse(c.PublicURL)
+	if err != nil || public.Host == "" || public.Scheme != "http" && public.Scheme != "https" || public.RawQuery != "" || public.Fragment != "" {
+		return o, usageError("--public-url: %q is no address such as https://ledger.example", c.PublicURL)
+	}
+	o.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	return o, nil
+}
+
+// webhooksAt is how a server on loopback delivers, with everything in the data directory.
+func (a *app) webhooksAt(address net.Addr) webhooks.Options {
+	return webhooks.Options{Dir: filepath.Join(a.Data, "webhooks"), PublicURL: "http://" + address.String(), Reach: webhooks.Reach{Loopback: true}}
 }
 
 func (c *serveCommand) authenticator(ctx context.Context, a *app, address net.Addr) (auth.Authenticator, error) {
@@ -57,7 +92,7 @@ func (c *serveCommand) authenticator(ctx context.Context, a *app, address net.Ad
 
 // serve opens the ledger, says where it serves, and serves until the context ends. Ready is called once
 // requests are answered; its error ends the server.
-func (a *app) serve(ctx context.Context, listener net.Listener, authenticator auth.Authenticator, flags storeFlags, ready func(address string) error) error {
+func (a *app) serve(ctx context.Context, listener net.Listener, authenticator auth.Authenticator, flags storeFlags, hooks webhooks.Options, ready func(address string) error) error {
 	bar := a.progress("records folded", 0)
 	config := flags.config(a)
 	config.Progress = bar.at
@@ -66,17 +101,15 @@ func (a *app) serve(ctx context.Context, listener net.Listener, authenticator au
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	err = a.serveLedger(ctx, listener, l, authenticator, config.Logger, ready)
+	err = a.serveLedger(ctx, listener, handlers.New(l, authenticator, handlers.Options{Logger: config.Logger, Webhooks: hooks}), config.Logger, ready)
 	return errors.Join(err, l.Close())
 }
 
-func (a *app) serveLedger(ctx context.Context, listener net.Listener, l *ledger.Ledger, authenticator auth.Authenticator, logger *slog.Logger, ready func(string) error) error {
+func (a *app) serveLedger(ctx context.Context, listener net.Listener, handler *handlers.Handler, logger *slog.Logger, ready func(string) error) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	stopped := make(chan error, 1)
-	go func() {
-		stopped <- handlers.Serve(serving, listener, handlers.New(l, authenticator, handlers.Options{Logger: logger}), logger)
-	}()
+	go func() { stopped <- handlers.Serve(serving, listener, handler, logger) }()
 	address := "http://" + listener.Addr().String()
 	if err := os.WriteFile(a.runningFile(), []byte(address+"\n"), 0o600); err != nil {
 		a.remark("permledger: commands need --server %s: %v", address, err)

@@ -1,0 +1,178 @@
+// Package webhooks tells partners over HTTP what happens in their book, where they have asked for it, and is
+// the door at which they ask. It speaks as Partner Center does.
+//
+// Nothing is sent to a partner without a registration (S10), which is an event of the log like any other. For
+// each registered partner a follower reads the feed of the read models from a position of its own, which is
+// kept in a file, and tells one thing after the other: the next only when the one before was received, or is
+// given up because it is too old. A position is saved after the receiver has answered, so that after a crash
+// something may be told twice, under the same id, and nothing is left out. Commands wait for none of it, and a
+// slow receiver costs no memory: what it has not taken stays in the read models.
+//
+// Receivers are addresses that partners choose, so that nothing inside the operator's network may be reached
+// through them: guard.go judges the very address that is dialled.
+package webhooks
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"permledger/domain"
+	"permledger/handlers/gate"
+	"permledger/handlers/ledger"
+)
+
+// Options say where a node delivers from. Without a Dir it delivers nothing; registrations are taken all the
+// same. Of several nodes on one log one delivers.
+type Options struct {
+	Dir       string // positions and the signing key live here, created with mode 0700 when absent
+	PublicURL string // under which receivers reach this server, without a slash at the end
+	Reach     Reach
+	Logger    *slog.Logger
+	Metrics   *prometheus.Registry
+
+	clock clock         // of retries and age
+	look  time.Duration // how often registrations and, at most, the feed are looked at
+}
+
+// clock is the time as deliveries see it; tests have their own.
+type clock struct {
+	now  func() time.Time
+	wait func(ctx context.Context, d time.Duration) error
+}
+
+// Webhooks is the door for registrations and, while Run runs, whoever tells their receivers.
+type Webhooks struct {
+	ledger  *ledger.Ledger
+	gate    *gate.Gate
+	options Options
+	log     *slog.Logger
+	figures *figures
+	signer  *signer
+	sender  *sender
+	tests   *tests
+}
+
+// New puts the door's routes on a mux.
+func New(mux *http.ServeMux, l *ledger.Ledger, g *gate.Gate, o Options) *Webhooks {
+	o = o.withDefaults()
+	s := &signer{path: filepath.Join(o.Dir, signingFile), certificateURL: o.PublicURL + certificatePath}
+	w := &Webhooks{
+		ledger: l, gate: g, options: o, log: o.Logger, figures: newFigures(o.Metrics, o.clock.now),
+		signer: s, sender: newSender(s, o.Reach), tests: newTests(o.clock.now),
+	}
+	w.routes(mux)
+	return w
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = prometheus.NewRegistry()
+	}
+	if o.clock.now == nil {
+		o.clock = clock{now: time.Now, wait: pause}
+	}
+	if o.look == 0 {
+		o.look = look
+	}
+	return o
+}
+
+func (w *Webhooks) delivers() bool { return w.options.Dir != "" }
+
+// pause waits, or returns the error of a context that ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run tells receivers what happens until the context ends. It returns once nothing is under way any more.
+func (w *Webhooks) Run(ctx context.Context) error {
+	if !w.delivers() || w.ledger.Fault() != nil {
+		return nil
+	}
+	if err := os.MkdirAll(w.options.Dir, 0o700); err != nil {
+		return fmt.Errorf("deliver webhooks: %w", err)
+	}
+	defer w.sender.close()
+	crew := crew{Webhooks: w, followers: make(map[domain.TenantID]*running)}
+	defer crew.dismiss()
+	for {
+		crew.attend(ctx)
+		if err := pause(ctx, w.options.look); err != nil {
+			return nil
+		}
+	}
+}
+
+// crew is the followers of all registered partners.
+type crew struct {
+	*Webhooks
+	followers map[domain.TenantID]*running
+}
+
+// running is a follower with what ends it.
+type running struct {
+	changed uint64 // which registration it serves
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+}
+
+func (r *running) end() {
+	r.stop()
+	r.done.Wait()
+}
+
+// attend makes the followers those that the registrations ask for.
+func (c crew) attend(ctx context.Context) {
+	hooks := c.ledger.Book().Webhooks()
+	for partner, r := range c.followers {
+		hook, registered := hooks[partner]
+		if registered && hook.Changed == r.changed {
+			continue
+		}
+		r.end()
+		delete(c.followers, partner)
+		if !registered {
+			c.forget(partner)
+		}
+	}
+	for partner, hook := range hooks {
+		if c.followers[partner] == nil {
+			c.followers[partner] = c.start(ctx, partner, hook)
+		}
+	}
+}
+
+func (c crew) start(ctx context.Context, partner domain.TenantID, hook domain.Webhook) *running {
+	ctx, stop := context.WithCancel(ctx)
+	r := &running{changed: hook.Changed, stop: stop}
+	f := &follower{Webhooks: c.Webhooks, partner: partner, hook: hook, log: c.log.With("partner", partner.String()), at: c.recall(partner, hook.Since)}
+	r.done.Go(func() { f.run(ctx) })
+	return r
+}
+
+func (c crew) dismiss() {
+	for _, r := range c.followers {
+		r.stop()
+	}
+	for _, r := range c.followers {
+		r.done.Wait()
+	}
+}
