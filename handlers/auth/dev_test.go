@@ -39,7 +39,7 @@ func agent() Token {
 func requireRefused(t *testing.T, err error) {
 	t.Helper()
 	require.Error(t, err)
-	require.Equal(t, problem.CodeUnauthenticated, problem.Of(err).Code, err)
+	require.Equal(t, http.StatusUnauthorized, problem.Of(err).Status, err)
 }
 
 func TestAMintedTokenSaysWhoSendsARequest(t *testing.T) {
@@ -181,6 +181,11 @@ func TestClaimsAreJudgedStrictly(t *testing.T) {
 	}
 
 	c := base()
+	c["aud"] = "other"
+	_, err = verify(c)
+	require.Equal(t, problem.CodeWrongAudience, problem.Of(err).Code, "which some doors tell apart")
+
+	c = base()
 	c["roles"] = []string{"adminagent", "GlobalAdmin", "SalesAgent", "salesAgent"}
 	c["aud"] = []string{"other", devAudience}
 	c["exp"] = float64(noon.Unix()) + 0.5

@@ -257,7 +257,7 @@ func TestAttacksOnTokensAreRefused(t *testing.T) {
 	} {
 		_, err := i.authenticator(t).Authenticate(t.Context(), token)
 		require.Error(t, err, name)
-		require.Equal(t, problem.CodeUnauthenticated, problem.Of(err).Code, "%s: %v", name, err)
+		require.Equal(t, http.StatusUnauthorized, problem.Of(err).Status, "%s: %v", name, err)
 		if token != "" {
 			require.NotContains(t, err.Error(), token, name)
 		}

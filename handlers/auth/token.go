@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"permledger/domain"
+	"permledger/handlers/problem"
 )
 
 const (
@@ -135,7 +136,7 @@ func (e expectation) check(c claims) error {
 	case c.Issuer != e.issuer:
 		return refuse("The token comes from another issuer (iss).")
 	case !slices.Contains(c.Audience, e.audience):
-		return refuse("The token is meant for another recipient (aud).")
+		return problem.Refuse(problem.CodeWrongAudience, "The token is meant for another recipient (aud).")
 	case c.Expires == nil || c.NotBefore == nil:
 		return refuse("The token says not from when to when it is valid (nbf, exp).")
 	case !e.now.Before(c.Expires.time().Add(leeway)):

@@ -13,6 +13,7 @@ import (
 // The codes that the doors add to those of the domain.
 const (
 	CodeUnauthenticated   domain.Code = "unauthenticated"        // no token, or one that is not valid
+	CodeWrongAudience     domain.Code = "wrong-audience"         // a token that is meant for another recipient
 	CodeTenantNotAllowed  domain.Code = "tenant-not-allowed"     // not on the list of tenants that may become partners
 	CodeNoSuchRoute       domain.Code = "no-such-route"          // the path is not part of the API
 	CodeMethodNotAllowed  domain.Code = "method-not-allowed"     // the path is, with another method
@@ -41,6 +42,7 @@ type line struct {
 // table gives every code its status and title in the native API.
 var table = map[domain.Code]line{
 	CodeUnauthenticated: {http.StatusUnauthorized, "A valid token is needed", 0},
+	CodeWrongAudience:   {http.StatusUnauthorized, "The token is meant for another recipient", 0},
 
 	domain.CodeRoleNotAllowed:      {http.StatusForbidden, "The role may not do this", 0},
 	domain.CodeUserRequired:        {http.StatusForbidden, "A signed-in user is needed", 0},
