@@ -16,6 +16,7 @@ import (
 	"permledger/handlers/auth"
 	"permledger/handlers/gate"
 	"permledger/handlers/ledger"
+	"permledger/handlers/partnercenter"
 	"permledger/handlers/problem"
 	"permledger/handlers/webhooks"
 )
@@ -65,8 +66,9 @@ func New(l *ledger.Ledger, authenticator auth.Authenticator, o Options) *Handler
 	})
 	o.Webhooks.Logger, o.Webhooks.Metrics = o.Logger, registry
 	hooks := webhooks.New(mux, l, entrance, o.Webhooks)
+	partnercenter.New(mux, l, entrance)
 	mux.HandleFunc("/", noRoute(mux))
-	return &Handler{serve: edge(mux, o.Logger, registry), api: native, webhooks: hooks}
+	return &Handler{serve: edge(partnercenter.Canonical(mux), o.Logger, registry), api: native, webhooks: hooks}
 }
 
 // ServeHTTP implements http.Handler.

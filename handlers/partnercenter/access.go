@@ -1,0 +1,28 @@
+package partnercenter
+
+import "permledger/handlers/gate"
+
+// access says who may use a route.
+type access struct {
+	gate.Access
+	signedIn bool // an application without a signed-in user may not
+}
+
+// accessTable says for every route who may use it. A route that is not in it cannot be registered. The door
+// is for a partner's people: a customer's users read nothing here.
+var accessTable = map[string]access{
+	"GET /v1/SelfServePolicy":         {Access: agents, signedIn: true},
+	"GET /v1/SelfServePolicy/{id}":    {Access: agents, signedIn: true},
+	"POST /v1/SelfServePolicy":        {Access: command, signedIn: true},
+	"PUT /v1/SelfServePolicy":         {Access: command, signedIn: true},
+	"PUT /v1/SelfServePolicy/{id}":    {Access: command, signedIn: true},
+	"DELETE /v1/SelfServePolicy/{id}": {Access: command, signedIn: true},
+
+	"/v1/":               {Access: gate.Access{Open: true}}, // says that there is nothing
+	"/auditactivity/v1/": {Access: gate.Access{Open: true}},
+}
+
+var (
+	agents  = gate.Access{Agents: gate.AnyAgent}
+	command = gate.Access{Command: true} // the domain judges who may send it
+)

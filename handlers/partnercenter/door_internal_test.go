@@ -1,0 +1,60 @@
+package partnercenter
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"permledger/handlers/gate"
+)
+
+func TestEveryEntryOfTheAccessTableIsARoute(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	New(mux, nil, nil)
+	for pattern := range accessTable {
+		method, path, specific := strings.Cut(pattern, " ")
+		if !specific {
+			method, path = http.MethodGet, pattern
+		}
+		r := httptest.NewRequest(method, strings.NewReplacer("{", "", "}", "").Replace(path), nil)
+		_, got := mux.Handler(r)
+		require.Equal(t, pattern, got, "the access table names a route that is not there")
+	}
+}
+
+func TestARouteWithoutAnEntryCannotBeRegistered(t *testing.T) {
+	t.Parallel()
+	d := &Door{mux: http.NewServeMux()}
+	require.PanicsWithValue(t, "partnercenter: the access table has no entry for GET /v1/invoices", func() {
+		d.handle("GET /v1/invoices", nothing)
+	})
+}
+
+func TestTheZeroAccessLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, access{}, accessTable["GET /not/there"])
+	for pattern, rule := range accessTable {
+		require.Equal(t, gate.Never, rule.Customer, "%s: the door is for a partner's people", pattern)
+		if rule.Open {
+			require.NotContains(t, pattern, "{")
+		}
+	}
+}
+
+func TestPathsCountInAnyCaseAndOthersStayAsTheyAre(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"/V1/selfservepolicy/ABC_def": "/v1/SelfServePolicy/ABC_def",
+		"/v1/SelfServePolicy":         "/v1/SelfServePolicy",
+		"/api/Customers":              "/api/Customers",
+		"/v1x/Customers":              "/v1x/Customers",
+	} {
+		got, differs := canonical(path)
+		require.Equal(t, want, got)
+		require.Equal(t, path != want, differs)
+	}
+}

@@ -1,0 +1,17 @@
+package partnercenter
+
+// routes lists the door's API. Who may use what is in access.go.
+func (d *Door) routes() {
+	d.handle("GET /v1/SelfServePolicy", d.listPolicies)
+	d.handle("GET /v1/SelfServePolicy/{id}", d.getPolicy)
+	d.handle("POST /v1/SelfServePolicy", d.createPolicy)
+	d.handle("PUT /v1/SelfServePolicy", d.updatePolicy)
+	d.handle("PUT /v1/SelfServePolicy/{id}", d.updatePolicy)
+	d.handle("DELETE /v1/SelfServePolicy/{id}", d.deletePolicy)
+
+	d.handle("/v1/", nothing)
+	d.handle("/auditactivity/v1/", nothing)
+}
+
+// nothing answers for addresses that the door does not know.
+func nothing(*request) (answer, error) { return answer{}, errNothingHere }
