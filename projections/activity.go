@@ -219,9 +219,7 @@ func (m *Models) ActivityAt(ctx context.Context, s Scope, position uint64) (Acti
 func (m *Models) activity(ctx context.Context, s Scope, filter any, p Paging, name string, narrow func(*sqlite.Tx, *conditions) error) (Page[Activity], error) {
 	return list(ctx, m, name, s, filter, p, func(tx *sqlite.Tx) (listing[Activity], error) {
 		l := listing[Activity]{
-			rows: `SELECT a.position, e.time, a.action, e.type, a.customer, a.target, a.target_kind, a.failed, a.code, a.rule, a.detail,
-				e.tenant, e.user, e.upn, e.roles, e.app, e.reason, e.command, e.command_name, e.correlation
-				FROM activity a CROSS JOIN events e ON e.position = a.position`,
+			rows: `SELECT ` + activityColumns + ` FROM activity a CROSS JOIN events e ON e.position = a.position`,
 			keys: []string{"a.position"}, descending: true, scan: scanActivity,
 			key: func(a Activity) []any { return []any{int64(a.Position)} },
 		}
@@ -229,14 +227,32 @@ func (m *Models) activity(ctx context.Context, s Scope, filter any, p Paging, na
 	}, nil)
 }
 
-func scanActivity(row *sql.Rows) (a Activity, err error) {
+// activityColumns are what readActivity reads.
+const activityColumns = `a.position, e.time, a.action, e.type, a.customer, a.target, a.target_kind, a.failed, a.code, a.rule, a.detail,
+	e.tenant, e.user, e.upn, e.roles, e.app, e.reason, e.command, e.command_name, e.correlation`
+
+func scanActivity(row *sql.Rows) (Activity, error) { return readActivity(row) }
+
+// readActivity reads activityColumns, and what a query has beyond them into further.
+func readActivity(row *sql.Rows, further ...any) (a Activity, err error) {
 	var failed bool
 	var roles string
 	who := &a.ActorDetail
-	err = row.Scan(&a.Position, moment{&a.Time}, &a.Action, &a.Type, &a.CustomerID, &a.Target, &a.TargetKind, &failed,
-		optional[domain.Code]{&a.Code}, optional[string]{&a.Rule}, optional[string]{&a.Detail},
-		&who.Tenant, &who.UserID, optional[string]{&who.UserPrincipalName}, &roles, optional[string]{&who.App},
-		optional[string]{&a.Reason}, &a.CommandID, &a.Command, optional[string]{&a.CorrelationID})
+	err = row.Scan(append([]any{
+		&a.Position,
+		moment{&a.Time},
+		&a.Action, &a.Type, &a.CustomerID, &a.Target, &a.TargetKind, &failed,
+		optional[domain.Code]{&a.Code},
+		optional[string]{&a.Rule},
+		optional[string]{&a.Detail},
+		&who.Tenant, &who.UserID,
+		optional[string]{&who.UserPrincipalName},
+		&roles,
+		optional[string]{&who.App},
+		optional[string]{&a.Reason},
+		&a.CommandID, &a.Command,
+		optional[string]{&a.CorrelationID},
+	}, further...)...)
 	who.Roles = splitRoles(roles)
 	a.Actor = domain.Actor{User: who.UserID, UPN: who.UserPrincipalName, App: who.App}.Name()
 	a.Label = Label(a.Action, "en")

@@ -41,6 +41,8 @@ type CustomerFilter struct {
 	Text    string         // part of the company name or domain
 	Product domain.Product // together with Allowed; any product when empty
 	Allowed *bool          // whose permission is on, or off
+
+	CompanyName, Domain TextMatch
 }
 
 var customersModel = model{
@@ -144,6 +146,8 @@ func (m *Models) Customers(ctx context.Context, s Scope, f CustomerFilter, p Pag
 			pattern := contains(f.Text)
 			l.conditions.and(`(c.company_name LIKE ? ESCAPE '\' OR c.domain LIKE ? ESCAPE '\')`, pattern, pattern)
 		}
+		l.conditions.match("c.company_name", f.CompanyName)
+		l.conditions.match("c.domain", f.Domain)
 		if f.Allowed != nil {
 			exists := "EXISTS"
 			if !*f.Allowed {

@@ -5,6 +5,10 @@ import "permledger/domain"
 // label names an action for people.
 type label struct{ english, chinese string }
 
+// PermissionsSet is the action of an attempt to set a customer's permissions together: which of them it would
+// have turned on or off is not known.
+const PermissionsSet = "PurchasePermissionsSet"
+
 // labels name what happened by event type. The two of the purchase permission are Microsoft's own (S12).
 var labels = map[string]label{
 	"PartnerRegistered":            {"Register Partner", "註冊合作夥伴"},
@@ -26,7 +30,7 @@ var labels = map[string]label{
 	"ReservationScopeChanged":      {"Change Reservation Scope", "變更保留範圍"},
 	"ReservationSplit":             {"Split Reservation", "分割保留"},
 	"ReservationsMerged":           {"Merge Reservations", "合併保留"},
-	"PurchasePermissionsSet":       {"Change Customer Purchase Permissions", "變更客戶購買許可權"},
+	PermissionsSet:                 {"Change Customer Purchase Permissions", "變更客戶購買許可權"},
 	"WebhookRegistered":            {"Register Webhook", "註冊 Webhook"},
 	"WebhookRemoved":               {"Remove Webhook", "移除 Webhook"},
 	"AttemptDenied":                {"Denied Attempt", "已拒絕的嘗試"},
@@ -43,7 +47,7 @@ var attempts = map[string]string{
 	"SetReservationPrice":          "ReservationPriceSet",
 	"GrantPurchasePermission":      "PurchasePermissionGranted",
 	"RevokePurchasePermission":     "PurchasePermissionRevoked",
-	"SetPurchasePermissions":       "PurchasePermissionsSet", // which of them it would have turned on or off is not known
+	"SetPurchasePermissions":       PermissionsSet,
 	"CustomerPurchasedReservation": "CustomerPurchasedReservation",
 	"CustomerPurchasedSavingsPlan": "CustomerPurchasedSavingsPlan",
 	"ExchangeReservation":          "ReservationExchanged",

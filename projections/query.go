@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"permledger/domain"
@@ -146,14 +147,9 @@ func (c *conditions) between(ctx context.Context, tx *sqlite.Tx, column string, 
 }
 
 // contains is the LIKE pattern of texts that have part somewhere; its escape character is \.
-func contains(part string) string {
-	pattern := make([]rune, 0, len(part)+2)
-	pattern = append(pattern, '%')
-	for _, r := range part {
-		if r == '%' || r == '_' || r == '\\' {
-			pattern = append(pattern, '\\')
-		}
-		pattern = append(pattern, r)
-	}
-	return string(append(pattern, '%'))
-}
+func contains(part string) string { return "%" + literal(part) + "%" }
+
+// literal is the LIKE pattern of one text; its escape character is \.
+func literal(text string) string { return wildcards.Replace(text) }
+
+var wildcards = strings.NewReplacer(`%`, `\%`, `_`, `\_`, `\`, `\\`)

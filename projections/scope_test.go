@@ -45,6 +45,9 @@ var lists = []question{
 	pages("activity", func(a Activity) string { return strconv.FormatUint(a.Position, 10) }, func(ctx context.Context, m *Models, s Scope, p Paging) (Page[Activity], error) {
 		return m.Activity(ctx, s, ActivityFilter{}, p)
 	}),
+	pages("deeds", func(d Deed) string { return d.CommandID.String() }, func(ctx context.Context, m *Models, s Scope, p Paging) (Page[Deed], error) {
+		return m.Deeds(ctx, s, DeedFilter{}, p)
+	}),
 }
 
 func pages[T any](name string, key func(T) string, ask func(context.Context, *Models, Scope, Paging) (Page[T], error)) question {
@@ -108,7 +111,7 @@ func TestAnotherPartnerSeesNothingOfABook_L8(t *testing.T) {
 		_, _, empty := q.ask(t.Context(), b.Models, Scope{}, Paging{})
 		require.Error(t, empty, q.name)
 		rows := q.all(t, b.Models, OfPartner(cast.Rival), 2)
-		if q.name == "activity" {
+		if q.name == "activity" || q.name == "deeds" {
 			require.Len(t, rows, 2, "its own registration and attempt")
 		} else {
 			require.Empty(t, rows, q.name)

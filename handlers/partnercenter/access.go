@@ -18,6 +18,11 @@ var accessTable = map[string]access{
 	"PUT /v1/SelfServePolicy/{id}":    {Access: command, signedIn: true},
 	"DELETE /v1/SelfServePolicy/{id}": {Access: command, signedIn: true},
 
+	"GET /v1/auditrecords":                    {Access: agents},
+	"GET /v1/auditrecords/{id}":               {Access: agents},
+	"GET /auditactivity/v1/auditrecords":      {Access: agents},
+	"GET /auditactivity/v1/auditrecords/{id}": {Access: agents},
+
 	"/v1/":               {Access: gate.Access{Open: true}}, // says that there is nothing
 	"/auditactivity/v1/": {Access: gate.Access{Open: true}},
 }

@@ -48,10 +48,11 @@ func TestTheZeroAccessLetsNobodyIn(t *testing.T) {
 func TestPathsCountInAnyCaseAndOthersStayAsTheyAre(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
-		"/V1/selfservepolicy/ABC_def": "/v1/SelfServePolicy/ABC_def",
-		"/v1/SelfServePolicy":         "/v1/SelfServePolicy",
-		"/api/Customers":              "/api/Customers",
-		"/v1x/Customers":              "/v1x/Customers",
+		"/V1/selfservepolicy/ABC_def":    "/v1/SelfServePolicy/ABC_def",
+		"/AuditActivity/V1/AuditRecords": "/auditactivity/v1/auditrecords",
+		"/v1/SelfServePolicy":            "/v1/SelfServePolicy",
+		"/api/Customers":                 "/api/Customers",
+		"/v1x/Customers":                 "/v1x/Customers",
 	} {
 		got, differs := canonical(path)
 		require.Equal(t, want, got)

@@ -10,4 +10,8 @@ const (
 	pageSize = 500
 	// modelsWait is how long a query waits for read models that are behind what has been recorded.
 	modelsWait = 5 * time.Second
+	// auditReach is how far back audit records are listed; a single one is found however old it is.
+	auditReach = 90 * 24 * time.Hour
+	// auditWindow is the longest span of time that one list of audit records covers.
+	auditWindow = 30 * 24 * time.Hour
 )

@@ -42,3 +42,15 @@ func (q query) size() (int, error) {
 		return min(n, pageSize), nil
 	}
 }
+
+// flag reads a parameter that is true or false; false when it is absent.
+func (q query) flag(name string) (bool, error) {
+	switch strings.ToLower(q[strings.ToLower(name)]) {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, badInput(name + " is neither true nor false.")
+	}
+}

@@ -9,6 +9,11 @@ func (d *Door) routes() {
 	d.handle("PUT /v1/SelfServePolicy/{id}", d.updatePolicy)
 	d.handle("DELETE /v1/SelfServePolicy/{id}", d.deletePolicy)
 
+	for _, root := range []string{prefix, auditPrefix} {
+		d.handle("GET "+root+"/auditrecords", d.listAuditRecords)
+		d.handle("GET "+root+"/auditrecords/{id}", d.getAuditRecord)
+	}
+
 	d.handle("/v1/", nothing)
 	d.handle("/auditactivity/v1/", nothing)
 }

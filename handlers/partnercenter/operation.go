@@ -1,0 +1,97 @@
+package partnercenter
+
+import (
+	"slices"
+	"strings"
+
+	"permledger/domain"
+	"permledger/projections"
+)
+
+// operation is what Partner Center calls something that was done, and what it was done to.
+type operation struct{ kind, resource string }
+
+// The kinds of resources that audit records are about.
+const (
+	resourcePartner      = "partner"
+	resourceCustomer     = "customer"
+	resourceSubscription = "subscription"
+	resourcePrice        = "price"
+	resourcePolicy       = "self_serve_policy"
+	resourceOrder        = "order"
+)
+
+// The operations that the door tells apart further.
+const (
+	createPolicy = "create_self_serve_policy"
+	updatePolicy = "update_self_serve_policy"
+	deletePolicy = "delete_self_serve_policy"
+	createOrder  = "create_order"
+	updateOrder  = "update_order"
+)
+
+// operations are the words for the actions of the activity log. Those of the purchase permissions are for
+// attempts; what was done is a policy created, updated or deleted by what was on before and after.
+var operations = map[string]operation{
+	domain.PartnerRegistered{}.EventType():            {"create_partner", resourcePartner},
+	domain.CustomerRegistered{}.EventType():           {"add_customer", resourceCustomer},
+	domain.SubscriptionRecorded{}.EventType():         {"create_subscription", resourceSubscription},
+	domain.SubscriptionStatusChanged{}.EventType():    {"update_subscription", resourceSubscription},
+	domain.SubscriptionRoleAssigned{}.EventType():     {"update_subscription", resourceSubscription},
+	domain.SubscriptionRoleRemoved{}.EventType():      {"update_subscription", resourceSubscription},
+	domain.ReservationPriceSet{}.EventType():          {"update_price", resourcePrice},
+	domain.PurchasePermissionGranted{}.EventType():    {createPolicy, resourcePolicy},
+	domain.PurchasePermissionRevoked{}.EventType():    {deletePolicy, resourcePolicy},
+	projections.PermissionsSet:                        {updatePolicy, resourcePolicy},
+	domain.CustomerPurchasedReservation{}.EventType(): {createOrder, resourceOrder},
+	domain.PartnerPurchasedReservation{}.EventType():  {createOrder, resourceOrder},
+	domain.ReservationExchanged{}.EventType():         {updateOrder, resourceOrder},
+	domain.ReservationReturned{}.EventType():          {updateOrder, resourceOrder},
+	domain.ReservationRenewed{}.EventType():           {updateOrder, resourceOrder},
+	domain.ReservationScopeChanged{}.EventType():      {updateOrder, resourceOrder},
+	domain.ReservationSplit{}.EventType():             {updateOrder, resourceOrder},
+	domain.ReservationsMerged{}.EventType():           {updateOrder, resourceOrder},
+}
+
+// operationOf names what a deed did. An action without a word of its own is named after itself.
+func operationOf(d *projections.Deed) operation {
+	o, known := operations[d.Action]
+	switch {
+	case !known:
+		return operation{snake(d.Action), "ledger"}
+	case d.Permitted == nil:
+		return o
+	case len(d.Permitted.Before.Products) == 0:
+		return operation{createPolicy, resourcePolicy}
+	case len(d.Permitted.After.Products) == 0:
+		return operation{deletePolicy, resourcePolicy}
+	default:
+		return operation{updatePolicy, resourcePolicy}
+	}
+}
+
+// snake writes a name such as AttemptDenied with small letters and underscores.
+func snake(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if r >= 'A' && r <= 'Z' && i > 0 {
+			b.WriteByte('_')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToLower(b.String())
+}
+
+// actionsOn lists the actions on a kind of resource, which clients write as self_serve_policy or
+// SelfServePolicy.
+func actionsOn(resource string) []string {
+	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "_", "")) }
+	var list []string
+	for action, o := range operations {
+		if plain(o.resource) == plain(resource) {
+			list = append(list, action)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
