@@ -23,6 +23,17 @@ var accessTable = map[string]access{
 	"GET /auditactivity/v1/auditrecords":      {Access: agents},
 	"GET /auditactivity/v1/auditrecords/{id}": {Access: agents},
 
+	"GET /v1/customers":                                             {Access: agents},
+	"POST /v1/customers":                                            {Access: command},
+	"GET /v1/customers/{customerId}":                                {Access: agents},
+	"GET /v1/customers/{customerId}/subscriptions":                  {Access: agents},
+	"GET /v1/customers/{customerId}/subscriptions/{subscriptionId}": {Access: agents},
+	"GET /v1/customers/{customerId}/subscriptions/{subscriptionId}/azureEntitlements": {Access: agents},
+	"GET /v1/customers/{customerId}/orders":                                           {Access: agents},
+	"GET /v1/customers/{customerId}/orders/{orderId}":                                 {Access: agents},
+	"GET /v1/customers/{customerId}/entitlements":                                     {Access: agents},
+	"GET /v1/customers/{customerId}/artifacts/reservedinstances/{artifactId}":         {Access: agents},
+
 	"/v1/":               {Access: gate.Access{Open: true}}, // says that there is nothing
 	"/auditactivity/v1/": {Access: gate.Access{Open: true}},
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -327,7 +328,7 @@ func (w *world) commands() map[string]bool {
 			Next  int
 			More  bool
 		}
-		send(w.t, http.MethodGet, fmt.Sprint("/api/events?limit=500&after=", after), w.admin, "", "Ledger-Min-Position", fmt.Sprint(book.Book().Head())).into(w.t, &page)
+		send(w.t, http.MethodGet, fmt.Sprint("/api/events?limit=500&after=", after), w.admin, "", "Ledger-Min-Position", strconv.FormatUint(book.Book().Head(), 10)).into(w.t, &page)
 		for _, e := range page.Items {
 			found[e.CommandID] = true
 		}

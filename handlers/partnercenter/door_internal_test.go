@@ -48,11 +48,14 @@ func TestTheZeroAccessLetsNobodyIn(t *testing.T) {
 func TestPathsCountInAnyCaseAndOthersStayAsTheyAre(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
-		"/V1/selfservepolicy/ABC_def":    "/v1/SelfServePolicy/ABC_def",
-		"/AuditActivity/V1/AuditRecords": "/auditactivity/v1/auditrecords",
-		"/v1/SelfServePolicy":            "/v1/SelfServePolicy",
-		"/api/Customers":                 "/api/Customers",
-		"/v1x/Customers":                 "/v1x/Customers",
+		"/V1/selfservepolicy/ABC_def":            "/v1/SelfServePolicy/ABC_def",
+		"/v1/Customers/X/AzureEntitlements":      "/v1/customers/X/azureEntitlements",
+		"/AuditActivity/V1/AuditRecords":         "/auditactivity/v1/auditrecords",
+		"/v1/SelfServePolicy":                    "/v1/SelfServePolicy",
+		"/api/Customers":                         "/api/Customers",
+		"/v1x/Customers":                         "/v1x/Customers",
+		"/v1/unknown/Customers":                  "/v1/unknown/customers",
+		"/v1/customers/x/ARTIFACTS/Reservations": "/v1/customers/x/artifacts/Reservations",
 	} {
 		got, differs := canonical(path)
 		require.Equal(t, want, got)

@@ -21,9 +21,10 @@ import (
 type request struct {
 	*http.Request
 	gate.View
-	access access
-	query  query
-	limit  func() // bounds the body before it is read
+	access  access
+	query   query
+	command domain.CommandID // of what the request asks for
+	limit   func()           // bounds the body before it is read
 }
 
 // answer is what a handler gives. A nil body is an empty one.
@@ -98,6 +99,11 @@ func (d *Door) admit(w http.ResponseWriter, r *http.Request, rule access) (*requ
 	if in.query, err = readQuery(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
+	if rule.Command {
+		if in.command, err = commandID(r); err != nil {
+			return nil, err
+		}
+	}
 	customer, err := customerOf(r)
 	if err != nil {
 		return nil, err
@@ -140,18 +146,20 @@ func (d *Door) models(ctx context.Context) (*projections.Models, error) {
 	return m, err
 }
 
-// execute has the ledger judge a command under the id of the request, which clients keep when they repeat it.
-func (d *Door) execute(in *request, c domain.Command) (ledger.Answer, error) {
-	id, err := domain.ParseCommandID(in.Header.Get("MS-RequestId"))
+// commandID is the id of the request, which clients keep when they repeat it; one is made where there is none
+// that can be a command's.
+func commandID(r *http.Request) (domain.CommandID, error) {
+	id, err := domain.ParseCommandID(r.Header.Get("MS-RequestId"))
 	if err != nil {
-		made, err := uuid.NewV7()
-		if err != nil {
-			return ledger.Answer{}, err
-		}
-		id = domain.CommandID{UUID: made}
+		id.UUID, err = uuid.NewV7()
 	}
+	return id, err
+}
+
+// execute has the ledger judge a command.
+func (d *Door) execute(in *request, c domain.Command) (ledger.Answer, error) {
 	a, err := d.ledger.Execute(in.Context(), ledger.Call{
-		ID: id, Actor: in.Actor, Command: c, CorrelationID: problem.RequestOf(in.Context()).Correlation,
+		ID: in.command, Actor: in.Actor, Command: c, CorrelationID: problem.RequestOf(in.Context()).Correlation,
 	})
 	if err != nil && in.access.signedIn && in.Actor.User.IsZero() && problem.Of(err).Code == domain.CodeRoleNotAllowed {
 		err = problem.Refuse(domain.CodeUserRequired, "Use the token of a signed-in user; an application alone may not do this.")

@@ -14,6 +14,17 @@ func (d *Door) routes() {
 		d.handle("GET "+root+"/auditrecords/{id}", d.getAuditRecord)
 	}
 
+	d.handle("GET /v1/customers", d.listCustomers)
+	d.handle("POST /v1/customers", d.createCustomer)
+	d.handle("GET /v1/customers/{customerId}", d.getCustomer)
+	d.handle("GET /v1/customers/{customerId}/subscriptions", d.listSubscriptions)
+	d.handle("GET /v1/customers/{customerId}/subscriptions/{subscriptionId}", d.getSubscription)
+	d.handle("GET /v1/customers/{customerId}/subscriptions/{subscriptionId}/azureEntitlements", d.listAzureEntitlements)
+	d.handle("GET /v1/customers/{customerId}/orders", d.listOrders)
+	d.handle("GET /v1/customers/{customerId}/orders/{orderId}", d.getOrder)
+	d.handle("GET /v1/customers/{customerId}/entitlements", d.listEntitlements)
+	d.handle("GET /v1/customers/{customerId}/artifacts/reservedinstances/{artifactId}", d.getArtifact)
+
 	d.handle("/v1/", nothing)
 	d.handle("/auditactivity/v1/", nothing)
 }
