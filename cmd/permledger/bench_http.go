@@ -15,13 +15,16 @@ import (
 	"permledger/handlers/auth"
 )
 
-// httpSuite measures the door: durable commands and permission checks over HTTP, beside a handler that
-// reads the same requests, with the same check of the token, and does nothing.
+// httpSuite measures the doors: durable commands and permission checks over HTTP, beside a handler that
+// reads the same requests, with the same check of the token, and does nothing; and the door for Partner
+// Center clients beside the native one.
 var httpSuite = benchSuite{
 	name: "over HTTP",
 	measures: []benchMeasure{
 		{"durable commands over HTTP, 64 clients", perCommand, "http commands", "bare handler: same JSON, same token", "bare commands", ratioAtLeast(0.4)},
 		{"permission check over HTTP, 64 clients", "checks/s", "http checks", "bare handler: same query, same token", "bare checks", ratioAtLeast(0.8)},
+		{"policies read as Partner Center clients do, 64 clients", "reads/s", "http policies", "native permission check", "http checks", ratioAtLeast(0.8)},
+		{"policies changed as Partner Center clients do, 64 clients", perCommand, "http policy changes", "native SetPurchasePermissions", "http permission changes", ratioAtLeast(0.8)},
 	},
 	open: openHTTP,
 }
@@ -76,12 +79,16 @@ func openHTTP(ctx context.Context, b *bench) ([]benchLane, func() error, error) 
 			b.world.customer(customer), domain.AzureReservedInstances, b.world.buyer(customer).User, b.world.subscription(customer))
 		return request(http.MethodGet, path, d.tokens[customer], "", nil)
 	}
-	return []benchLane{
+	lanes, err := d.policyLanes(b.world, keys, customers)
+	if err != nil {
+		return nil, d.close, err
+	}
+	return append(lanes,
 		lane("http commands", d.clients(d.address, func(client int) []byte { return command(commands.take(client)) })),
 		lane("bare commands", d.clients(d.bareAddress, func(client int) []byte { return command(commands.take(client)) })),
 		lane("http checks", d.clients(d.address, func(client int) []byte { return check(checks.take(client)) })),
 		lane("bare checks", d.clients(d.bareAddress, func(client int) []byte { return check(checks.take(client)) })),
-	}, d.close, nil
+	), d.close, nil
 }
 
 // letters makes the tokens and bodies beforehand: making them is the client's work.

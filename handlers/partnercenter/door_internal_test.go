@@ -3,6 +3,9 @@ package partnercenter
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -61,4 +64,25 @@ func TestPathsCountInAnyCaseAndOthersStayAsTheyAre(t *testing.T) {
 		require.Equal(t, want, got)
 		require.Equal(t, path != want, differs)
 	}
+}
+
+func TestTheManualHasEveryCode(t *testing.T) {
+	t.Parallel()
+	manual, err := os.ReadFile("../../cmd/permledger/docs/partner-center.md")
+	require.NoError(t, err)
+	own, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	codes := 0
+	for _, path := range own {
+		source, err := os.ReadFile(path)
+		require.NoError(t, err)
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		for _, found := range regexp.MustCompile(`"(\d{4,6})"`).FindAllSubmatch(source, -1) {
+			require.Contains(t, string(manual), "`"+string(found[1])+"`", path)
+			codes++
+		}
+	}
+	require.Greater(t, codes, 15)
 }
