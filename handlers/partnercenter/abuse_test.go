@@ -90,11 +90,26 @@ func TestAbuseIsRefusedAndWritesNothing(t *testing.T) {
 	for _, headers := range [][]string{{"Content-Type", "text/plain"}, {"Content-Encoding", "gzip"}, {"Content-Type", "application/json; charset=utf-16"}} {
 		send(t, http.MethodPost, policies, w.admin, good, headers...).refused(t, 400, "800002")
 	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, policies, io.LimitReader(zeros{}, 10<<20)) // of a length that is not known
+	r.Header.Set("Authorization", "Bearer "+w.admin)
+	r.Header.Set("Content-Type", "application/json")
+	rec := httptest.NewRecorder()
+	shared.ServeHTTP(rec, r)
+	answer{rec.Code, rec.Header(), rec.Body.Bytes()}.refused(t, 400, "800002")
+
 	for _, d := range w.nativeItems("/api/activity?limit=500") {
 		if uint64(d["position"].(float64)) > before {
 			require.Equal(t, "AttemptDenied", d["type"], "only attempts are noted (L7)")
 		}
 	}
+}
+
+// zeros is a body without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // door is a server of its own over a ledger.

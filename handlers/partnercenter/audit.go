@@ -38,7 +38,7 @@ func (d *Door) listAuditRecords(in *request) (answer, error) {
 	}
 	items := make([]auditRecord, len(rows.Items))
 	for i := range rows.Items {
-		if items[i], err = recordOf(in.Scope.Partner(), &rows.Items[i]); err != nil {
+		if items[i], err = recordOf(in.partner, &rows.Items[i]); err != nil {
 			return answer{}, err
 		}
 	}

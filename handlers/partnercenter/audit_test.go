@@ -253,12 +253,11 @@ func TestPagesHoldEveryRecordOnceWhileOthersAreWritten(t *testing.T) {
 	w := newWorld(t)
 	const records = 5000
 	write := func(n int) {
-		body := w.body(w.policyID(), "", reserved)
-		switch n % 4 {
+		switch n % 8 {
 		case 0:
 			send(t, http.MethodPost, policies, w.admin, w.body("", "", reserved, savings))
 		case 1:
-			send(t, http.MethodPut, policies, w.admin, body)
+			send(t, http.MethodPut, policies, w.admin, w.body(w.policyID(), "", reserved))
 		default:
 			native(t, w.admin, "SetReservationPrice", fmt.Sprintf(`{"customerId":%q,"sku":"Standard_D%ds_v5","region":"eastus","term":"P1Y","billingPlan":"Upfront","customerPrice":{"amount":"500.00","currency":"USD"},"webDirectPrice":{"amount":"519.00","currency":"USD"}}`, w.customer, n))
 		}
@@ -270,7 +269,7 @@ func TestPagesHoldEveryRecordOnceWhileOthersAreWritten(t *testing.T) {
 	next := atomic.Int64{}
 	for range 64 {
 		working.Go(func() {
-			for n := int(next.Add(1)); n < 2*records; n = int(next.Add(1)) {
+			for n := int(next.Add(1)); n < records*4/3; n = int(next.Add(1)) {
 				write(n)
 			}
 		})
@@ -281,7 +280,7 @@ func TestPagesHoldEveryRecordOnceWhileOthersAreWritten(t *testing.T) {
 
 	stop := make(chan struct{})
 	working.Go(func() {
-		for n := 3; ; n += 4 {
+		for n := 3; ; n += 8 {
 			select {
 			case <-stop:
 				return

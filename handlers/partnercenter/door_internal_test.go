@@ -11,7 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"permledger/domain"
 	"permledger/handlers/gate"
+	"permledger/projections"
 )
 
 func TestEveryEntryOfTheAccessTableIsARoute(t *testing.T) {
@@ -64,6 +66,16 @@ func TestPathsCountInAnyCaseAndOthersStayAsTheyAre(t *testing.T) {
 		require.Equal(t, want, got)
 		require.Equal(t, path != want, differs)
 	}
+}
+
+func TestEveryEventHasWordsForItsAuditRecord(t *testing.T) {
+	t.Parallel()
+	for _, kind := range domain.EventKinds() {
+		if kind.Name != (domain.AttemptDenied{}).EventType() { // which is told as what was attempted
+			require.Contains(t, operations, kind.Name, "decide what its audit record says it did, to what")
+		}
+	}
+	require.Equal(t, operation{"customer_held", "ledger"}, operationOf(&projections.Deed{Activity: projections.Activity{Action: "CustomerHeld"}}))
 }
 
 func TestTheManualHasEveryCode(t *testing.T) {

@@ -22,13 +22,13 @@ func (d *Door) listPolicies(in *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	found, err := d.ledger.Book().SelfServePolicy(in.Actor.Tenant, customer)
+	found, err := d.ledger.Book().SelfServePolicy(in.partner, customer)
 	if err != nil {
 		return answer{}, err
 	}
 	items := []policy{}
 	if len(found.Products) > 0 {
-		items = append(items, policyOf(in.Actor.Tenant, customer, found.Products, found.ETag))
+		items = append(items, policyOf(in.partner, customer, found.Products, found.ETag))
 	}
 	return page(in, items, ""), nil
 }
@@ -50,23 +50,23 @@ func (d *Door) allPolicies(in *request) (answer, error) {
 	}
 	items := make([]policy, 0, len(rows.Items))
 	for _, row := range rows.Items {
-		found, err := d.ledger.Book().SelfServePolicy(in.Actor.Tenant, row.CustomerID)
+		found, err := d.ledger.Book().SelfServePolicy(in.partner, row.CustomerID)
 		if err != nil {
 			return answer{}, err
 		}
 		if len(found.Products) > 0 { // else it was deleted a moment ago
-			items = append(items, policyOf(in.Actor.Tenant, row.CustomerID, found.Products, found.ETag))
+			items = append(items, policyOf(in.partner, row.CustomerID, found.Products, found.ETag))
 		}
 	}
 	return page(in, items, rows.NextCursor), nil
 }
 
 func (d *Door) getPolicy(in *request) (answer, error) {
-	customer, found := customerOfPolicy(in.Actor.Tenant, in.PathValue("id"))
+	customer, found := customerOfPolicy(in.partner, in.PathValue("id"))
 	if !found {
 		return answer{}, errPolicyMissing
 	}
-	return d.standing(in.Actor.Tenant, customer)
+	return d.standing(in.partner, customer)
 }
 
 // standing answers with the policy as it stands.
@@ -165,12 +165,11 @@ func (d *Door) setPolicy(in *request, c domain.SetPurchasePermissions) (answer, 
 	if len(done.Events) > 0 {
 		tag = domain.PolicyETag(c.CustomerID, done.Position)
 	}
-	partner := in.Actor.Tenant
 	if tag == uuid.Nil {
-		return d.standing(partner, c.CustomerID)
+		return d.standing(in.partner, c.CustomerID)
 	}
 	slices.SortFunc(c.Products, func(a, b domain.Product) int {
 		return cmp.Compare(slices.Index(domain.Products(), a), slices.Index(domain.Products(), b))
 	})
-	return answer{status: http.StatusOK, body: policyOf(partner, c.CustomerID, c.Products, tag), position: done.Position}, nil
+	return answer{status: http.StatusOK, body: policyOf(in.partner, c.CustomerID, c.Products, tag), position: done.Position}, nil
 }

@@ -202,7 +202,8 @@ func TestOnlyAnAdminAgentWhoIsSignedInChangesAPolicy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, a := range []answer{
 				send(t, http.MethodPost, policies, c.token, w.body("", "", reserved)),
-				send(t, http.MethodPut, policies, c.token, w.body("", "", reserved)),
+				send(t, http.MethodPut, policies, c.token, w.body(w.policyID(), "", reserved)),
+				send(t, http.MethodDelete, policies+"/"+w.policyID(), c.token, ""),
 			} {
 				a.refused(t, 403, c.code)
 			}

@@ -84,13 +84,6 @@ type sentPolicy struct {
 // customer is whose policy is meant, by the id in the path, the one in the body and the entity: all that are
 // given must name the same.
 func (s *sentPolicy) customer(in *request) (customer domain.TenantID, err error) {
-	partner := in.Actor.Tenant
-	if s.Grantor != nil && !in.Actor.OnPartnerSide() {
-		// A customer's user speaks for its partner: the domain refuses it, and notes who tried (L7).
-		if partner, err = domain.ParseTenantID(s.Grantor.TenantID); err != nil {
-			return customer, badInput("grantor.tenantID is not a GUID.")
-		}
-	}
 	if s.SelfServeEntity != nil {
 		if !strings.EqualFold(cmp.Or(s.SelfServeEntity.SelfServeEntityType, entityType), entityType) {
 			return customer, badProperty("selfServeEntity.selfServeEntityType is not customer.")
@@ -107,7 +100,7 @@ func (s *sentPolicy) customer(in *request) (customer domain.TenantID, err error)
 		if id == "" {
 			continue
 		}
-		named, found := customerOfPolicy(partner, id)
+		named, found := customerOfPolicy(in.partner, id)
 		switch {
 		case !found:
 			return customer, errPolicyMissing
@@ -152,7 +145,7 @@ func (g *grantor) granted(in *request) error {
 		return badInput("grantor.tenantID is not a GUID.")
 	case !strings.EqualFold(cmp.Or(g.GrantorType, grantorType), grantorType):
 		return badProperty("grantor.grantorType is not billToPartner.")
-	case in.Actor.OnPartnerSide() && id != in.Actor.Tenant:
+	case id != in.partner:
 		return refuse(http.StatusForbidden, "900308", "Only the partner that pays may grant: grantor.tenantID must be your own tenant.")
 	default:
 		return nil

@@ -22,6 +22,7 @@ type request struct {
 	*http.Request
 	gate.View
 	access  access
+	partner domain.TenantID // in whose book the sender acts
 	query   query
 	command domain.CommandID // of what the request asks for
 	limit   func()           // bounds the body before it is read
@@ -96,6 +97,7 @@ func (d *Door) admit(w http.ResponseWriter, r *http.Request, rule access) (*requ
 	if err != nil {
 		return nil, err
 	}
+	in.partner = d.partnerOf(p.Actor)
 	if in.query, err = readQuery(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
@@ -115,6 +117,15 @@ func (d *Door) admit(w http.ResponseWriter, r *http.Request, rule access) (*requ
 		return nil, problem.Refuse(domain.CodeUserRequired, "Use the token of a signed-in user; an application alone may not see self-serve policies.")
 	}
 	return in, nil
+}
+
+// partnerOf is whose book an actor acts in. A customer's user may do nothing here, but is refused by the domain,
+// which notes who tried (L7), and not because the id of a policy names its partner.
+func (d *Door) partnerOf(a domain.Actor) domain.TenantID {
+	if owner, known := d.ledger.Book().PartnerOf(a.Tenant); known && !a.OnPartnerSide() {
+		return owner
+	}
+	return a.Tenant
 }
 
 // customerOf reads the customer that a route names in its path; zero where it names none.
