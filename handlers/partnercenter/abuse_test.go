@@ -77,6 +77,8 @@ func TestAbuseIsRefusedAndWritesNothing(t *testing.T) {
 		"another partner grants":   {"POST", policies, stranger.admin, good, 403, "900308"},
 		"another's entity":         {"POST", policies, stranger.admin, swap(w.partner, stranger.partner), 403, "20002"},
 		"ids that differ":          {"PUT", policy, w.admin, w.body(w.partner+"_"+uuid.NewString(), "", savings), 404, "600040"},
+		"an id of another in it":   {"PUT", policy, w.admin, w.body(stranger.policyID(), "", savings), 404, "600040"},
+		"an entity that differs":   {"PUT", policy, w.admin, swap(w.customer, stranger.customer), 404, "600040"},
 		"an id of another partner": {"PUT", policies + "/" + stranger.partner + "_" + w.customer, w.admin, good, 404, "600039"},
 		"no policy id":             {"DELETE", policies + "/x", w.admin, "", 404, "600039"},
 		"unknown policy id":        {"DELETE", policies + "/" + w.partner + "_" + uuid.NewString(), w.admin, "", 404, "600039"},

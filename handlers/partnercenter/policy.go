@@ -92,14 +92,14 @@ func (s *sentPolicy) customer(in *request) (customer domain.TenantID, err error)
 			return customer, err
 		}
 	}
-	ids := []string{in.PathValue("id")}
-	if s.ID != nil {
-		ids = append(ids, *s.ID)
-	}
-	for _, id := range ids {
-		if id == "" {
-			continue
+	id := in.PathValue("id")
+	if s.ID != nil && *s.ID != "" {
+		if id != "" && !strings.EqualFold(id, *s.ID) {
+			return customer, errPolicyDiffers
 		}
+		id = *s.ID
+	}
+	if id != "" {
 		named, found := customerOfPolicy(in.partner, id)
 		switch {
 		case !found:
@@ -107,7 +107,7 @@ func (s *sentPolicy) customer(in *request) (customer domain.TenantID, err error)
 		case !customer.IsZero() && named != customer:
 			return customer, errPolicyDiffers
 		}
-		customer = named
+		return named, nil
 	}
 	if customer.IsZero() {
 		return customer, badInput("selfServeEntity is required: it names the customer.")
