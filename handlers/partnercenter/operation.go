@@ -19,6 +19,7 @@ const (
 	resourcePrice        = "price"
 	resourcePolicy       = "self_serve_policy"
 	resourceOrder        = "order"
+	resourceWebhook      = "webhook"
 )
 
 // The operations that the door tells apart further.
@@ -45,12 +46,16 @@ var operations = map[string]operation{
 	projections.PermissionsSet:                        {updatePolicy, resourcePolicy},
 	domain.CustomerPurchasedReservation{}.EventType(): {createOrder, resourceOrder},
 	domain.PartnerPurchasedReservation{}.EventType():  {createOrder, resourceOrder},
+	domain.CustomerPurchasedSavingsPlan{}.EventType(): {createOrder, resourceOrder},
+	domain.PartnerPurchasedSavingsPlan{}.EventType():  {createOrder, resourceOrder},
 	domain.ReservationExchanged{}.EventType():         {updateOrder, resourceOrder},
 	domain.ReservationReturned{}.EventType():          {updateOrder, resourceOrder},
 	domain.ReservationRenewed{}.EventType():           {updateOrder, resourceOrder},
 	domain.ReservationScopeChanged{}.EventType():      {updateOrder, resourceOrder},
 	domain.ReservationSplit{}.EventType():             {updateOrder, resourceOrder},
 	domain.ReservationsMerged{}.EventType():           {updateOrder, resourceOrder},
+	domain.WebhookRegistered{}.EventType():            {"update_webhook", resourceWebhook},
+	domain.WebhookRemoved{}.EventType():               {"delete_webhook", resourceWebhook},
 }
 
 // operationOf names what a deed did. An action without a word of its own is named after itself.
