@@ -66,6 +66,18 @@ func ParseSubscriptionID(s string) (SubscriptionID, error) {
 	return SubscriptionID{id}, err
 }
 
+// ParseOrderID reads a GUID in its 36 character form. The zero GUID is refused.
+func ParseOrderID(s string) (OrderID, error) {
+	id, err := parseGUID(s)
+	return OrderID{id}, err
+}
+
+// ParseReservationID reads a GUID in its 36 character form. The zero GUID is refused.
+func ParseReservationID(s string) (ReservationID, error) {
+	id, err := parseGUID(s)
+	return ReservationID{id}, err
+}
+
 // ParseCommandID reads a GUID in its 36 character form. The zero GUID is refused.
 func ParseCommandID(s string) (CommandID, error) {
 	id, err := parseGUID(s)
