@@ -14,6 +14,7 @@ import (
 
 	"permledger/handlers/api"
 	"permledger/handlers/auth"
+	"permledger/handlers/azure"
 	"permledger/handlers/gate"
 	"permledger/handlers/ledger"
 	"permledger/handlers/partnercenter"
@@ -68,7 +69,8 @@ func New(l *ledger.Ledger, authenticator auth.Authenticator, o Options) *Handler
 	hooks := webhooks.New(mux, l, entrance, o.Webhooks)
 	partnercenter.New(mux, l, entrance)
 	mux.HandleFunc("/", noRoute(mux))
-	return &Handler{serve: edge(partnercenter.Canonical(mux), o.Logger, registry), api: native, webhooks: hooks}
+	doors := withAzure(azure.New(l, entrance), partnercenter.Canonical(mux))
+	return &Handler{serve: edge(doors, o.Logger, registry), api: native, webhooks: hooks}
 }
 
 // ServeHTTP implements http.Handler.
@@ -116,6 +118,18 @@ func Serve(ctx context.Context, listener net.Listener, h *Handler, logger *slog.
 		err = errors.Join(err, e)
 	}
 	return err
+}
+
+// withAzure sends what is for Azure's resource provider to its door, whose addresses match in any case. That is more
+// than a mux can do.
+func withAzure(door *azure.Door, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if door.Knows(r.URL.Path) {
+			door.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
 }
 
 // noRoute answers for addresses that no door knows.
