@@ -32,8 +32,11 @@ const (
 	sessionLife = time.Hour
 )
 
-// provider begins every address of the door, as Azure writes it.
-const provider = "/providers/Microsoft.Capacity"
+// namespace is the provider's name, as Azure writes it.
+const namespace = "Microsoft.Capacity"
+
+// provider begins every address of the door.
+const provider = "/providers/" + namespace
 
 // Door serves Microsoft.Capacity for one ledger.
 type Door struct {

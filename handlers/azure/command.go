@@ -10,8 +10,8 @@ import (
 	"permledger/handlers/problem"
 )
 
-// namespace is that of the command ids which the door makes of requests.
-var namespace = uuid.MustParse("5d0b3f0e-6f0c-4d7a-9a57-5f3c3bb0a9a4")
+// commandSpace is the namespace of the command ids that the door makes of requests.
+var commandSpace = uuid.MustParse("5d0b3f0e-6f0c-4d7a-9a57-5f3c3bb0a9a4")
 
 // newID makes a command id for a request that is told apart from others by what it is about, such as a new order.
 func newID() (domain.CommandID, error) {
@@ -38,7 +38,7 @@ func (r *request) idOfSession(session string) domain.CommandID {
 }
 
 func made(format string, values ...any) domain.CommandID {
-	return domain.CommandID{UUID: uuid.NewSHA1(namespace, fmt.Appendf(nil, format, values...))}
+	return domain.CommandID{UUID: uuid.NewSHA1(commandSpace, fmt.Appendf(nil, format, values...))}
 }
 
 // name is the client's own for its request, the same for every try of it. The door makes one where there is none.

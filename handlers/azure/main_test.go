@@ -14,9 +14,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/reservations/armreservations/v3"
@@ -148,24 +145,12 @@ func (w *world) revoke() {
 	w.must(w.admin, domain.RevokePurchasePermission{PermissionChange: domain.PermissionChange{CustomerID: w.customer, Product: domain.AzureReservedInstances}})
 }
 
-// token is a credential of Azure's clients.
-type token string
-
-// GetToken implements azcore.TokenCredential.
-func (c token) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	return azcore.AccessToken{Token: string(c), ExpiresOn: time.Now().Add(time.Hour)}, nil
-}
-
 // clients makes Azure's own clients for somebody.
 func clients(t *testing.T, p person) *armreservations.ClientFactory {
 	t.Helper()
-	factory, err := armreservations.NewClientFactory(token(p.token), &arm.ClientOptions{ClientOptions: policy.ClientOptions{
-		Cloud: cloud.Configuration{Services: map[cloud.ServiceName]cloud.ServiceConfiguration{
-			cloud.ResourceManager: {Endpoint: server.URL, Audience: "permledger"},
-		}},
-		InsecureAllowCredentialWithHTTP: true,
-		Transport:                       &http.Client{Transport: transport},
-	}})
+	options := at(server.URL)
+	options.Transport = &http.Client{Transport: transport}
+	factory, err := armreservations.NewClientFactory(bearer(p.token), options)
 	require.NoError(t, err)
 	return factory
 }

@@ -16,18 +16,18 @@ type operationDisplay struct {
 
 // known lists what may be done at this door, as role definitions name it.
 var known = []operationDisplay{
-	{"Microsoft.Capacity", "calculatePrice", "action", "Calculate the price of a reservation"},
-	{"Microsoft.Capacity", "reservationOrders", "read", "Read reservation orders"},
-	{"Microsoft.Capacity", "reservationOrders", "write", "Buy a reservation"},
-	{"Microsoft.Capacity", "reservationOrders/reservations", "read", "Read reservations"},
-	{"Microsoft.Capacity", "reservationOrders/reservations", "write", "Change the scope or the renewal of a reservation"},
-	{"Microsoft.Capacity", "reservationOrders/reservations/availableScopes", "action", "Ask where a discount can apply"},
-	{"Microsoft.Capacity", "reservationOrders/split", "action", "Split a reservation"},
-	{"Microsoft.Capacity", "reservationOrders/merge", "action", "Merge reservations"},
-	{"Microsoft.Capacity", "reservationOrders/calculateRefund", "action", "Calculate the refund of a return"},
-	{"Microsoft.Capacity", "reservationOrders/return", "action", "Return a reservation"},
-	{"Microsoft.Capacity", "calculateExchange", "action", "Calculate an exchange"},
-	{"Microsoft.Capacity", "exchange", "action", "Exchange a reservation"},
+	{namespace, "calculatePrice", "action", "Calculate the price of a reservation"},
+	{namespace, "reservationOrders", "read", "Read reservation orders"},
+	{namespace, "reservationOrders", "write", "Buy a reservation"},
+	{namespace, "reservationOrders/reservations", "read", "Read reservations"},
+	{namespace, "reservationOrders/reservations", "write", "Change the scope or the renewal of a reservation"},
+	{namespace, "reservationOrders/reservations/availableScopes", "action", "Ask where a discount can apply"},
+	{namespace, "reservationOrders/split", "action", "Split a reservation"},
+	{namespace, "reservationOrders/merge", "action", "Merge reservations"},
+	{namespace, "reservationOrders/calculateRefund", "action", "Calculate the refund of a return"},
+	{namespace, "reservationOrders/return", "action", "Return a reservation"},
+	{namespace, "calculateExchange", "action", "Calculate an exchange"},
+	{namespace, "exchange", "action", "Exchange a reservation"},
 }
 
 // operations lists what the provider can do.

@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"slices"
 	"strings"
 
 	"permledger/domain"
@@ -55,7 +56,7 @@ func (s AppliedScope) scope() (domain.Scope, error) {
 // single reads the one subscription of a scope, which is named in a list, as a property, or in both.
 func single(listed []string, property string) (domain.Scope, error) {
 	if property != "" {
-		listed = append(listed[:len(listed):len(listed)], property)
+		listed = append(slices.Clip(listed), property)
 	}
 	if len(listed) == 0 {
 		return domain.Scope{}, badRequest("MissingAppliedScopesForSingle", "The scope Single needs its subscription: name it under appliedScopes or appliedScopeProperties.subscriptionId.")
