@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/reservations/armreservations/v3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -16,7 +15,7 @@ import (
 // exchangeFor asks for one unit of a reservation to be exchanged for others of three years.
 func (w *world) exchangeFor(order, reservation string, quantity int32) armreservations.CalculateExchangeRequest {
 	wants := w.wants(quantity)
-	wants.Properties.Term = to.Ptr(armreservations.ReservationTermP3Y)
+	wants.Properties.Term = new(armreservations.ReservationTermP3Y)
 	return armreservations.CalculateExchangeRequest{Properties: &armreservations.CalculateExchangeRequestProperties{
 		ReservationsToExchange: []*armreservations.ReservationToReturn{units(order, reservation, 1)},
 		ReservationsToPurchase: []*armreservations.PurchaseRequest{&wants},
@@ -109,7 +108,7 @@ func TestAnExchangeKeepsToItsRules(t *testing.T) {
 			p.ReservationsToPurchase[0].SKU.Name = new("Standard_X1")
 		}, "CalculatePriceFailed"},
 		"too many units": {func(p *armreservations.CalculateExchangeRequestProperties) {
-			p.ReservationsToExchange[0].Quantity = to.Ptr[int32](2)
+			p.ReservationsToExchange[0].Quantity = new(int32(2))
 		}, "InvalidRefundQuantity"},
 		"two reservations": {func(p *armreservations.CalculateExchangeRequestProperties) {
 			p.ReservationsToExchange = append(p.ReservationsToExchange, p.ReservationsToExchange[0])
@@ -120,10 +119,10 @@ func TestAnExchangeKeepsToItsRules(t *testing.T) {
 			p.SavingsPlansToPurchase = []*armreservations.SavingsPlanPurchaseRequest{{}}
 		}, "BadRequest"},
 		"a term there is none": {func(p *armreservations.CalculateExchangeRequestProperties) {
-			p.ReservationsToPurchase[0].Properties.Term = to.Ptr(armreservations.ReservationTerm("P2Y"))
+			p.ReservationsToPurchase[0].Properties.Term = new(armreservations.ReservationTerm("P2Y"))
 		}, "UnsupportedReservationTerm"},
 		"with renewal": {func(p *armreservations.CalculateExchangeRequestProperties) {
-			p.ReservationsToPurchase[0].Properties.Renew = to.Ptr(true)
+			p.ReservationsToPurchase[0].Properties.Renew = new(true)
 		}, "BadRequest"},
 	} {
 		request := w.exchangeFor(order, reservation, 1)

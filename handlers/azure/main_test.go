@@ -15,7 +15,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/reservations/armreservations/v3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -158,15 +157,15 @@ func clients(t *testing.T, p person) *armreservations.ClientFactory {
 // wants is a purchase of D2s_v5 in eastus for a year, paid upfront.
 func (w *world) wants(quantity int32) armreservations.PurchaseRequest {
 	return armreservations.PurchaseRequest{
-		SKU: &armreservations.SKUName{Name: to.Ptr("Standard_D2s_v5")}, Location: to.Ptr("eastus"),
+		SKU: &armreservations.SKUName{Name: new("Standard_D2s_v5")}, Location: new("eastus"),
 		Properties: &armreservations.PurchaseRequestProperties{
-			ReservedResourceType: to.Ptr(armreservations.ReservedResourceTypeVirtualMachines),
-			BillingScopeID:       to.Ptr("/subscriptions/" + w.subscription.String()),
-			Term:                 to.Ptr(armreservations.ReservationTermP1Y), BillingPlan: to.Ptr(armreservations.ReservationBillingPlanUpfront),
-			Quantity: to.Ptr(quantity), DisplayName: to.Ptr("web"), Renew: to.Ptr(false),
-			AppliedScopeType: to.Ptr(armreservations.AppliedScopeTypeShared),
+			ReservedResourceType: new(armreservations.ReservedResourceTypeVirtualMachines),
+			BillingScopeID:       new("/subscriptions/" + w.subscription.String()),
+			Term:                 new(armreservations.ReservationTermP1Y), BillingPlan: new(armreservations.ReservationBillingPlanUpfront),
+			Quantity: new(quantity), DisplayName: new("web"), Renew: new(false),
+			AppliedScopeType: new(armreservations.AppliedScopeTypeShared),
 			ReservedResourceProperties: &armreservations.PurchaseRequestPropertiesReservedResourceProperties{
-				InstanceFlexibility: to.Ptr(armreservations.InstanceFlexibilityOn),
+				InstanceFlexibility: new(armreservations.InstanceFlexibilityOn),
 			},
 		},
 	}

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/reservations/armreservations/v3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -33,17 +32,18 @@ func TestThePriceIsThePartnersAndComesWithAnOrderId(t *testing.T) {
 		_, err = uuid.Parse(*q.ReservationOrderID)
 		require.NoError(t, err)
 
-		wants.Properties.BillingPlan = to.Ptr(armreservations.ReservationBillingPlanMonthly)
+		wants.Properties.BillingPlan = new(armreservations.ReservationBillingPlanMonthly)
 		quote, err = clients(t, p).NewReservationOrderClient().Calculate(t.Context(), wants, nil)
 		require.NoError(t, err)
 		require.Len(t, quote.Properties.PaymentSchedule, 12)
 		require.InDelta(t, 129.75, *quote.Properties.PaymentSchedule[0].PricingCurrencyTotal.Amount, 0)
 	}
+	require.Contains(t, string(w.call(w.buyer, http.MethodPost, "/calculatePrice", w.purchaseText()).body), `"amount":1038.00}`, "an amount has the digits of its currency")
 	_, err := clients(t, w.other).NewReservationOrderClient().Calculate(t.Context(), w.wants(3), nil)
 	refused(t, err, http.StatusForbidden, "AuthorizationFailed")
 
 	unpriced := w.wants(1)
-	unpriced.Location = to.Ptr("westus")
+	unpriced.Location = new("westus")
 	_, err = clients(t, w.buyer).NewReservationOrderClient().Calculate(t.Context(), unpriced, nil)
 	require.Contains(t, refused(t, err, http.StatusBadRequest, "CalculatePriceFailed"), "Ask Fabrikam")
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/reservations/armreservations/v3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -17,22 +16,22 @@ import (
 
 // units are so many of a reservation.
 func units(order, reservation string, quantity int32) *armreservations.ReservationToReturn {
-	return &armreservations.ReservationToReturn{ReservationID: to.Ptr(reservationPath(order, reservation)), Quantity: to.Ptr(quantity)}
+	return &armreservations.ReservationToReturn{ReservationID: new(reservationPath(order, reservation)), Quantity: new(quantity)}
 }
 
 func quoteRequest(order, reservation string, quantity int32) armreservations.CalculateRefundRequest {
 	return armreservations.CalculateRefundRequest{
-		ID: to.Ptr("/providers/Microsoft.Capacity/reservationOrders/" + order),
+		ID: new("/providers/Microsoft.Capacity/reservationOrders/" + order),
 		Properties: &armreservations.CalculateRefundRequestProperties{
-			Scope: to.Ptr("Reservation"), ReservationToReturn: units(order, reservation, quantity),
+			Scope: new("Reservation"), ReservationToReturn: units(order, reservation, quantity),
 		},
 	}
 }
 
 func returnRequest(order, reservation string, quantity int32, session string) armreservations.RefundRequest {
 	return armreservations.RefundRequest{Properties: &armreservations.RefundRequestProperties{
-		Scope: to.Ptr("Reservation"), ReservationToReturn: units(order, reservation, quantity),
-		SessionID: to.Ptr(session), ReturnReason: to.Ptr("PurchasedWrongProduct"),
+		Scope: new("Reservation"), ReservationToReturn: units(order, reservation, quantity),
+		SessionID: new(session), ReturnReason: new("PurchasedWrongProduct"),
 	}}
 }
 
@@ -86,7 +85,7 @@ func TestARefundOfMonthlyPaymentsSaysWhatIsPaidAndWhatIsNot(t *testing.T) {
 	w := newWorld(t)
 	order := uuid.NewString()
 	wants := w.wants(1)
-	wants.Properties.BillingPlan = to.Ptr(armreservations.ReservationBillingPlanMonthly)
+	wants.Properties.BillingPlan = new(armreservations.ReservationBillingPlanMonthly)
 	agent := clients(t, w.admin)
 	bought, err := done(agent.NewReservationOrderClient().BeginPurchase(t.Context(), order, wants, nil))
 	require.NoError(t, err)
@@ -144,7 +143,7 @@ func TestRefundsKeepToTheirRules(t *testing.T) {
 	w := newWorld(t)
 	w.price("Standard_E64s_v5", domain.OneYear, domain.Upfront, "30000.00")
 	wants := w.wants(2)
-	wants.SKU.Name = to.Ptr("Standard_E64s_v5")
+	wants.SKU.Name = new("Standard_E64s_v5")
 	order := uuid.NewString()
 	agent := clients(t, w.admin)
 	bought, err := done(agent.NewReservationOrderClient().BeginPurchase(t.Context(), order, wants, nil))

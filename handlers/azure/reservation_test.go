@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/reservations/armreservations/v3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -81,7 +80,7 @@ func TestListsAreReadPageByPage(t *testing.T) {
 	slices.Sort(ids)
 	require.Len(t, slices.Compact(ids), count, "no order is there twice")
 
-	pager := clients(t, w.buyer).NewReservationClient().NewListAllPager(&armreservations.ReservationClientListAllOptions{Take: to.Ptr[float32](20)})
+	pager := clients(t, w.buyer).NewReservationClient().NewListAllPager(&armreservations.ReservationClientListAllOptions{Take: new(float32(20))})
 	var sizes []int
 	seen := map[string]bool{}
 	for pager.More() {
@@ -132,7 +131,7 @@ func TestAPartnerChangesTheScopeAndACustomerIsToldToAsk(t *testing.T) {
 	w.grant()
 	order, reservation := w.buy(w.buyer, 1)
 	single := armreservations.Patch{Properties: &armreservations.PatchProperties{
-		AppliedScopeType: to.Ptr(armreservations.AppliedScopeTypeSingle), AppliedScopes: []*string{to.Ptr("/subscriptions/" + w.second.String())},
+		AppliedScopeType: new(armreservations.AppliedScopeTypeSingle), AppliedScopes: []*string{new("/subscriptions/" + w.second.String())},
 	}}
 	_, err := done(clients(t, w.buyer).NewReservationClient().BeginUpdate(t.Context(), order, reservation, single, nil))
 	require.Contains(t, refused(t, err, http.StatusForbidden, "Forbidden"), "Ask Fabrikam")
@@ -158,7 +157,7 @@ func TestAPartnerSwitchesRenewalAndACustomerIsToldToAsk(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	order, reservation := w.buy(w.admin, 1)
-	on := armreservations.Patch{Properties: &armreservations.PatchProperties{Renew: to.Ptr(true)}}
+	on := armreservations.Patch{Properties: &armreservations.PatchProperties{Renew: new(true)}}
 	_, err := done(clients(t, w.buyer).NewReservationClient().BeginUpdate(t.Context(), order, reservation, on, nil))
 	require.Contains(t, refused(t, err, http.StatusForbidden, "Forbidden"), "Ask Fabrikam")
 	agent := clients(t, w.admin).NewReservationClient()
@@ -168,9 +167,9 @@ func TestAPartnerSwitchesRenewalAndACustomerIsToldToAsk(t *testing.T) {
 	require.Equal(t, "On", *changed.Properties.UserFriendlyRenewState)
 
 	both := armreservations.Patch{Properties: &armreservations.PatchProperties{
-		Renew: to.Ptr(false), AppliedScopeType: to.Ptr(armreservations.AppliedScopeTypeSingle),
-		AppliedScopeProperties: &armreservations.AppliedScopeProperties{SubscriptionID: to.Ptr("/subscriptions/" + w.subscription.String())},
-		InstanceFlexibility:    to.Ptr(armreservations.InstanceFlexibilityOff),
+		Renew: new(false), AppliedScopeType: new(armreservations.AppliedScopeTypeSingle),
+		AppliedScopeProperties: &armreservations.AppliedScopeProperties{SubscriptionID: new("/subscriptions/" + w.subscription.String())},
+		InstanceFlexibility:    new(armreservations.InstanceFlexibilityOff),
 	}}
 	changed, err = done(agent.BeginUpdate(t.Context(), order, reservation, both, nil))
 	require.NoError(t, err)
@@ -183,7 +182,7 @@ func TestRenewalIsNotSwitchedOnWhileBuying(t *testing.T) {
 	w := newWorld(t)
 	w.grant()
 	wants := w.wants(1)
-	wants.Properties.Renew = to.Ptr(true)
+	wants.Properties.Renew = new(true)
 	_, err := done(clients(t, w.buyer).NewReservationOrderClient().BeginPurchase(t.Context(), uuid.NewString(), wants, nil))
 	require.Contains(t, refused(t, err, http.StatusForbidden, "Forbidden"), "Ask Fabrikam")
 	_, err = done(clients(t, w.admin).NewReservationOrderClient().BeginPurchase(t.Context(), uuid.NewString(), wants, nil))
@@ -233,7 +232,7 @@ func TestAPartnerSplitsAndMergesAndACustomerIsToldToAsk(t *testing.T) {
 	w.grant()
 	order, reservation := w.buy(w.buyer, 3)
 	split := armreservations.SplitRequest{Properties: &armreservations.SplitProperties{
-		ReservationID: to.Ptr(reservationPath(order, reservation)), Quantities: []*int32{to.Ptr[int32](1), to.Ptr[int32](2)},
+		ReservationID: new(reservationPath(order, reservation)), Quantities: []*int32{new(int32(1)), new(int32(2))},
 	}}
 	_, err := done(clients(t, w.buyer).NewReservationClient().BeginSplit(t.Context(), order, split, nil))
 	require.Contains(t, refused(t, err, http.StatusForbidden, "Forbidden"), "Ask Fabrikam")
@@ -265,11 +264,11 @@ func TestAPartnerSplitsAndMergesAndACustomerIsToldToAsk(t *testing.T) {
 	require.Equal(t, *merged.ReservationResponseArray[0].ID, *merged.ReservationResponseArray[1].Properties.MergeProperties.MergeDestination)
 
 	wrong := split
-	wrong.Properties = &armreservations.SplitProperties{ReservationID: merged.ReservationResponseArray[0].ID, Quantities: []*int32{to.Ptr[int32](1), to.Ptr[int32](1)}}
+	wrong.Properties = &armreservations.SplitProperties{ReservationID: merged.ReservationResponseArray[0].ID, Quantities: []*int32{new(int32(1)), new(int32(1))}}
 	_, err = done(agent.BeginSplit(t.Context(), order, wrong, nil))
 	refused(t, err, http.StatusBadRequest, "BadRequest")
-	wrong.Properties.ReservationID, wrong.Properties.Quantities[1] = to.Ptr(reservationPath(order, reservation)), to.Ptr[int32](2)
-	again := armreservations.SplitRequest{Properties: &armreservations.SplitProperties{ReservationID: wrong.Properties.ReservationID, Quantities: []*int32{to.Ptr[int32](2), to.Ptr[int32](1)}}}
+	wrong.Properties.ReservationID, wrong.Properties.Quantities[1] = new(reservationPath(order, reservation)), new(int32(2))
+	again := armreservations.SplitRequest{Properties: &armreservations.SplitProperties{ReservationID: wrong.Properties.ReservationID, Quantities: []*int32{new(int32(2)), new(int32(1))}}}
 	_, err = done(agent.BeginSplit(t.Context(), order, again, nil))
 	refused(t, err, http.StatusConflict, "OperationCannotBePerformedInCurrentState")
 
@@ -286,8 +285,8 @@ func TestWhereADiscountCanApplyIsAnswered(t *testing.T) {
 	w.must(w.admin, domain.RecordSubscription{CustomerID: w.customer, SubscriptionID: gone, Kind: domain.AzurePlan, Name: "Old"})
 	w.must(w.admin, domain.ChangeSubscriptionStatus{CustomerID: w.customer, SubscriptionID: gone, Status: domain.Deleted})
 	asked := []*string{
-		to.Ptr("/subscriptions/" + w.second.String()), to.Ptr("/subscriptions/" + gone.String()), to.Ptr("/subscriptions/" + theirs.subscription.String()),
-		to.Ptr("/subscriptions/" + w.second.String() + "/resourceGroups/web"),
+		new("/subscriptions/" + w.second.String()), new("/subscriptions/" + gone.String()), new("/subscriptions/" + theirs.subscription.String()),
+		new("/subscriptions/" + w.second.String() + "/resourceGroups/web"),
 	}
 	for _, p := range []person{w.admin, w.buyer} {
 		got, err := done(clients(t, p).NewReservationClient().BeginAvailableScopes(t.Context(), order, reservation,
