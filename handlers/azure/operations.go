@@ -14,8 +14,8 @@ type operationDisplay struct {
 	Description string `json:"description"`
 }
 
-// known lists what may be done at this door, as role definitions name it.
-var known = []operationDisplay{
+// offered lists what may be done at this door, as role definitions name it.
+var offered = []operationDisplay{
 	{namespace, "calculatePrice", "action", "Calculate the price of a reservation"},
 	{namespace, "reservationOrders", "read", "Read reservation orders"},
 	{namespace, "reservationOrders", "write", "Buy a reservation"},
@@ -32,8 +32,8 @@ var known = []operationDisplay{
 
 // operations lists what the provider can do.
 func (*Door) operations(*request) (any, error) {
-	out := pageBody[operation]{Value: make([]operation, len(known))}
-	for i, o := range known {
+	out := pageBody[operation]{Value: make([]operation, len(offered))}
+	for i, o := range offered {
 		out.Value[i] = operation{Name: o.Provider + "/" + o.Resource + "/" + o.Operation, Display: o, Origin: "user"}
 	}
 	return out, nil
