@@ -47,6 +47,7 @@ const tryAgain = "The service cannot answer now. Nothing was written; send the s
 // table gives every code of the ledger its status and code at this door.
 var table = map[domain.Code]line{
 	problem.CodeUnauthenticated: {http.StatusUnauthorized, "AuthenticationFailed", ""},
+	problem.CodeWrongAudience:   {http.StatusUnauthorized, "InvalidAuthenticationTokenAudience", ""},
 
 	domain.CodeRoleNotAllowed:      {http.StatusForbidden, unauthorised, ""},
 	domain.CodeUserRequired:        {http.StatusForbidden, unauthorised, ""},
