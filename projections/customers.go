@@ -131,7 +131,7 @@ const customerRows = `SELECT c.id, c.company_name, c.domain, c.position, c.time,
 	(SELECT count(DISTINCT r.user) FROM subscriptions s JOIN subscription_roles r ON r.subscription = s.id
 	 WHERE s.customer = c.id AND s.status = 'active' AND r.role = 'Owner'),
 	(SELECT group_concat(p.product) FROM permissions p WHERE p.customer = c.id AND p.allowed = 1),
-	(SELECT e.position FROM events e WHERE e.customer = c.id AND e.type <> 'AttemptDenied' ORDER BY e.position DESC LIMIT 1)
+	(SELECT a.position FROM activity a WHERE a.customer = c.id AND NOT a.failed ORDER BY a.position DESC LIMIT 1)
 FROM customers c`
 
 // Customers lists customers by company name.

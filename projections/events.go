@@ -45,7 +45,7 @@ type EventPage struct {
 
 var eventsModel = model{
 	name:    "events",
-	version: 1,
+	version: 2,
 	tables: []table{{
 		name: "events",
 		schema: `(
@@ -66,11 +66,7 @@ var eventsModel = model{
 	correlation  TEXT,
 	data         TEXT NOT NULL
 ) STRICT`,
-		key: "position",
-		indexes: []string{
-			`CREATE INDEX events_by_partner ON events (partner, position)`,
-			`CREATE INDEX events_by_customer ON events (customer, position)`,
-		},
+		key: "position", // whose they are, the indexes of the activity log know
 	}},
 	event: foldEvents,
 }
@@ -92,7 +88,7 @@ func (m *Models) Events(ctx context.Context, s Scope, f EventFilter, most int) (
 	var err error
 	page.Position, err = m.read(ctx, s, func(tx *sqlite.Tx) error {
 		c := f.conditions(s)
-		c.and("e.position > ?", int64(f.After))
+		c.and("a.position > ?", int64(f.After))
 		var err error
 		page.Items, err = selectEvents(ctx, tx, c, most+1)
 		return err
@@ -111,7 +107,8 @@ func (m *Models) Events(ctx context.Context, s Scope, f EventFilter, most int) (
 
 func (f EventFilter) conditions(s Scope) conditions {
 	var c conditions
-	c.about(s, f.CustomerID, "e.partner", "e.customer")
+	c.about(s, f.CustomerID, "a.partner", "a.customer")
+	c.and("e.partner = a.partner") // a stranger's attempt is an entry of the customer's partner too, but no event of it
 	c.any("e.type", f.Types)
 	return c
 }
@@ -121,7 +118,7 @@ func (m *Models) EventAt(ctx context.Context, s Scope, position uint64) (Event, 
 	var items []Event
 	as, err := m.read(ctx, s, func(tx *sqlite.Tx) error {
 		c := EventFilter{}.conditions(s)
-		c.and("e.position = ?", int64(position))
+		c.and("a.position = ?", int64(position))
 		var err error
 		items, err = selectEvents(ctx, tx, c, 1)
 		return err
@@ -150,7 +147,8 @@ func selectEvents(ctx context.Context, tx *sqlite.Tx, c conditions, most int) ([
 		items = append(items, e)
 		return err
 	}, `SELECT e.position, e.customer, e.type, e.version, e.time, e.command, e.command_name, e.tenant, e.user, e.upn, e.roles, e.app,
-		e.reason, e.correlation, e.data FROM events e WHERE `+c.String()+` ORDER BY e.position`, c.args...)
+		e.reason, e.correlation, e.data FROM activity a CROSS JOIN events e ON e.position = a.position
+		WHERE `+c.String()+` ORDER BY a.position`, c.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
 	}

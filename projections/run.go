@@ -13,7 +13,7 @@ import (
 const (
 	// batchEvents is from how many events on a transaction is committed while catching up. A record is
 	// never divided, so that a transaction may hold one record more.
-	batchEvents = 1000
+	batchEvents = 4000
 	// decodedAhead is how many decoded records wait for the transaction before.
 	decodedAhead = 256
 	// rebuildFrom is from how many missing records on an empty database is filled by a rebuild.

@@ -92,7 +92,8 @@ func (l *benchLive) watch() (largest func() uint64) {
 		lag := uint64(0)
 		for {
 			at := l.Models().Checkpoint().Position // first: the head only grows
-			lag = max(lag, l.Head().Position-at)
+			head := l.Head().Position              // behind the models for the moment in which a record is stored and not yet committed
+			lag = max(lag, head-min(head, at))
 			select {
 			case <-ticker.C:
 			case <-stop:

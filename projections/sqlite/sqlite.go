@@ -22,6 +22,9 @@ const (
 	busyMillis = 10_000
 	// pageBytes is larger than SQLite's default so that a stored event fits into a page with others.
 	pageBytes = 8192
+	// checkpointBytes is from which size on the write-ahead log is moved into the file. Under load the same
+	// pages change again and again; the more of that one checkpoint takes together, the less is written.
+	checkpointBytes = 64 << 20
 	// cacheKiB is the page cache of each reading connection, writeCacheKiB that of the writing one:
 	// the inner pages of every index should stay in it while a large log is folded.
 	cacheKiB      = 8 << 10
@@ -72,6 +75,7 @@ func dsn(path string, bulk bool) string {
 		fmt.Sprintf("busy_timeout(%d)", busyMillis),
 		fmt.Sprintf("cache_size(-%d)", cacheKiB),
 		"journal_mode(WAL)",
+		fmt.Sprintf("wal_autocheckpoint(%d)", checkpointBytes/pageBytes),
 		"synchronous(NORMAL)",
 		"temp_store(MEMORY)",
 		"foreign_keys(OFF)",
