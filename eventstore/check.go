@@ -25,11 +25,11 @@ func (c *chain) next(sequence uint64, b []byte) (Stored, error) {
 	if s.Record, err = DecodeRecord(b); err != nil {
 		return Stored{}, c.fault("%v", err)
 	}
-	return s, c.accept(&s, s.Record.size())
+	return s, c.accept(&s)
 }
 
 // accept checks a decoded record against the one before it, and moves on.
-func (c *chain) accept(s *Stored, n size) error {
+func (c *chain) accept(s *Stored) error {
 	r := &s.Record
 	switch {
 	case s.Sequence != c.at.Sequence+1:
@@ -42,7 +42,7 @@ func (c *chain) accept(s *Stored, n size) error {
 		return c.fault("its first event has position %d, expected %d", r.First, c.at.Position+1)
 	case r.Time.Before(c.at.Time):
 		return c.fault("its time %s is before that of the record before it, %s", r.Time, c.at.Time)
-	case s.Sequence == 1 && n.commands > 0:
+	case s.Sequence == 1 && s.size().commands > 0:
 		return c.fault("the first record of a ledger has no commands")
 	case s.Sequence == 1 && !c.genesis.IsZero() && s.Hash != c.genesis:
 		return c.fault("the first record has hash %s, this ledger began with %s", s.Hash, c.genesis)
@@ -50,7 +50,7 @@ func (c *chain) accept(s *Stored, n size) error {
 	if c.ledger == uuid.Nil {
 		c.ledger = r.Ledger
 	}
-	c.at = s.cursor(n)
+	c.at = s.Cursor()
 	return nil
 }
 

@@ -13,41 +13,47 @@ import (
 // checks nothing that needs the record before it. The data of its events may be
 // part of b, which must not change any more.
 func DecodeRecord(b []byte) (Record, error) {
-	r, _, err := decodeWhole(b)
-	return r, err
+	p := parser{b: b}
+	return p.decode()
 }
 
-// decoder reads the stored bytes of a record and counts what it holds.
+// decoder reads the stored bytes of a record, and counts what it leaves out.
 type decoder func(b []byte) (Record, size, error)
 
-// decodeWhole reads all of a record.
-func decodeWhole(b []byte) (Record, size, error) { return decodeAs(b, parser{b: b}) }
+// decodeWhole leaves out nothing.
+func decodeWhole(b []byte) (Record, size, error) {
+	r, err := DecodeRecord(b)
+	return r, size{}, err
+}
 
-// decodeOutline refuses what decodeWhole refuses, but keeps nothing of a record's
-// commands: for who wants to know that a ledger is sound, not what it says.
-func decodeOutline(b []byte) (Record, size, error) { return decodeAs(b, parser{b: b, outline: true}) }
+// decodeOutline refuses what DecodeRecord refuses, but leaves out the commands:
+// for who wants to know that a ledger is sound, not what it says.
+func decodeOutline(b []byte) (Record, size, error) {
+	p := parser{b: b, outline: true}
+	r, err := p.decode()
+	return r, p.size, err
+}
 
-func decodeAs(b []byte, p parser) (Record, size, error) {
-	if !oneLine(b) {
-		return Record{}, size{}, errors.New("decode record: it is more than one line")
+func (p *parser) decode() (Record, error) {
+	if !oneLine(p.b) {
+		return Record{}, errors.New("decode record: it is more than one line")
 	}
 	r, ok := p.record()
 	if !ok {
 		var err error
-		if r, err = decodeAny(b); err != nil {
-			return Record{}, size{}, err
+		if r, err = decodeAny(p.b); err != nil {
+			return Record{}, err
 		}
-		p.size = r.size()
 	}
 	switch {
 	case r.Version != RecordVersion:
-		return Record{}, size{}, unknownVersion(r.Version)
+		return Record{}, unknownVersion(r.Version)
 	case r.First == 0:
-		return Record{}, size{}, errors.New("decode record: positions start at 1")
+		return Record{}, errors.New("decode record: positions start at 1")
 	case r.Commands == nil:
-		return Record{}, size{}, errors.New("decode record: it has no list of commands")
+		return Record{}, errors.New("decode record: it has no list of commands")
 	}
-	return r, p.size, nil
+	return r, nil
 }
 
 // decodeAny decodes a record in whatever form JSON allows.

@@ -96,8 +96,7 @@ func (f *fetcher) request(ctx context.Context, first, last uint64) ([]raw, error
 // decoded is a record of a batch, before the chain is checked.
 type decoded struct {
 	Stored
-	size size
-	err  error
+	err error
 }
 
 // decode hashes and decodes a batch on all cores: that costs most of the time of
@@ -109,7 +108,7 @@ func decode(batch []raw, with decoder) []decoded {
 		for i := int(next.Add(1)) - 1; i < len(batch); i = int(next.Add(1)) - 1 {
 			d := &records[i]
 			d.Stored = Stored{Sequence: batch[i].sequence, Hash: HashOf(batch[i].data), Bytes: batch[i].data}
-			d.Record, d.size, d.err = with(batch[i].data)
+			d.Record, d.outline, d.err = with(batch[i].data)
 		}
 	}
 	var others sync.WaitGroup

@@ -19,16 +19,25 @@ import (
 // A cursor beyond the head is an integrity failure: it was taken from a record
 // that is no longer there.
 func (l *Log) Read(ctx context.Context, from Cursor) iter.Seq2[Stored, error] {
+	return l.read(ctx, from, decodeWhole)
+}
+
+// Outlines yields what Read yields, and checks what Read checks, but keeps
+// nothing of what the records say: they have no Commands.
+func (l *Log) Outlines(ctx context.Context, from Cursor) iter.Seq2[Stored, error] {
+	return l.read(ctx, from, decodeOutline)
+}
+
+func (l *Log) read(ctx context.Context, from Cursor, with decoder) iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {
-		err := l.pass(ctx, from, decodeWhole, func(d *decoded) bool { return yield(d.Stored, nil) })
-		if err != nil && !errors.Is(err, errStopped) {
+		if err := l.pass(ctx, from, with, yield); err != nil && !errors.Is(err, errStopped) {
 			yield(Stored{}, err)
 		}
 	}
 }
 
 // pass yields the records after from up to the head of the log.
-func (l *Log) pass(ctx context.Context, from Cursor, with decoder, yield func(*decoded) bool) error {
+func (l *Log) pass(ctx context.Context, from Cursor, with decoder, yield func(Stored, error) bool) error {
 	last, err := l.last(ctx)
 	if err != nil {
 		return err
@@ -76,7 +85,7 @@ func (l *Log) Follow(ctx context.Context, from Cursor) iter.Seq2[Stored, error] 
 				}
 			}
 			if err == nil {
-				err = l.run(ctx, f, &c, l.known.Load(), decodeWhole, func(d *decoded) bool { return yield(d.Stored, nil) })
+				err = l.run(ctx, f, &c, l.known.Load(), decodeWhole, yield)
 			}
 			switch {
 			case err == nil:
@@ -142,7 +151,7 @@ func (l *Log) stands(ctx context.Context, c *chain, last uint64) error {
 
 // run yields the records after the chain's cursor up to last. While one batch is
 // yielded, the next one is decoded and the one after it fetched.
-func (l *Log) run(ctx context.Context, f *fetcher, c *chain, last uint64, with decoder, yield func(*decoded) bool) error {
+func (l *Log) run(ctx context.Context, f *fetcher, c *chain, last uint64, with decoder, yield func(Stored, error) bool) error {
 	if c.at.Sequence >= last {
 		return nil
 	}
@@ -162,10 +171,10 @@ func (l *Log) run(ctx context.Context, f *fetcher, c *chain, last uint64, with d
 			if d.err != nil {
 				return l.fail(c.fault("%v", d.err))
 			}
-			if err := c.accept(&d.Stored, d.size); err != nil {
+			if err := c.accept(&d.Stored); err != nil {
 				return l.fail(err)
 			}
-			if !yield(d) {
+			if !yield(d.Stored, nil) {
 				return errStopped
 			}
 		}

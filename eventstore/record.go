@@ -84,21 +84,28 @@ type Stored struct {
 	Hash Hash
 	// Bytes are exactly the stored bytes: one line of JSON without a line end.
 	Bytes []byte
-	// Record is Bytes decoded.
+	// Record is Bytes decoded; an outline has no Commands.
 	Record Record
+
+	outline size // of a record without its Commands
 }
 
 // Cursor returns where a reader stands that has taken this record.
-func (s *Stored) Cursor() Cursor { return s.cursor(s.Record.size()) }
-
-func (s *Stored) cursor(n size) Cursor {
-	return Cursor{Sequence: s.Sequence, Position: s.Record.First + n.events - 1, Hash: s.Hash, Time: s.Record.Time}
+func (s *Stored) Cursor() Cursor {
+	return Cursor{Sequence: s.Sequence, Position: s.Record.First + s.size().events - 1, Hash: s.Hash, Time: s.Record.Time}
 }
 
 // size counts what a record holds.
 type size struct{ commands, events uint64 }
 
 func (r *Record) size() size { return size{uint64(len(r.Commands)), r.Count()} }
+
+func (s *Stored) size() size {
+	if len(s.Record.Commands) > 0 {
+		return s.Record.size()
+	}
+	return s.outline
+}
 
 // Cursor says where a reader stands: it names the last record taken. The zero
 // value stands before the first record.

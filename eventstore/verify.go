@@ -1,7 +1,6 @@
 package eventstore
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -26,17 +25,16 @@ type Report struct {
 }
 
 // Take counts a record, which must be the one after those counted before.
-func (r *Report) Take(s *Stored) { r.take(s, s.Record.size()) }
-
-func (r *Report) take(s *Stored, n size) {
+func (r *Report) Take(s *Stored) {
 	if s.Sequence == 1 {
 		r.Ledger, r.Genesis = s.Record.Ledger, s.Hash
 	}
+	n := s.size()
 	r.Records++
 	r.Commands += n.commands
 	r.Events += n.events
 	r.Bytes += uint64(len(s.Bytes))
-	r.Head = s.cursor(n)
+	r.Head = s.Cursor()
 }
 
 // Verify reads the whole ledger and checks every record, the chain between
@@ -49,23 +47,20 @@ func (l *Log) Verify(ctx context.Context, progress func(done, total uint64)) (Re
 	if err != nil {
 		return report, err
 	}
-	var foreign error
-	err = l.pass(ctx, Cursor{}, decodeOutline, func(d *decoded) bool {
-		report.take(&d.Stored, d.size)
-		if d.Sequence == report.Mark.Sequence && d.Hash != report.Mark.Hash {
-			foreign = l.fail(&IntegrityError{
-				Position: d.Record.First, Sequence: d.Sequence,
-				Reason: fmt.Sprintf("it has hash %s, the head mark says %s", d.Hash, report.Mark.Hash),
+	for s, err := range l.Outlines(ctx, Cursor{}) {
+		if err != nil {
+			return report, err
+		}
+		report.Take(&s)
+		if s.Sequence == report.Mark.Sequence && s.Hash != report.Mark.Hash {
+			return report, l.fail(&IntegrityError{
+				Position: s.Record.First, Sequence: s.Sequence,
+				Reason: fmt.Sprintf("it has hash %s, the head mark says %s", s.Hash, report.Mark.Hash),
 			})
-			return false
 		}
 		if progress != nil {
-			progress(d.Sequence, max(state.LastSeq, d.Sequence))
+			progress(s.Sequence, max(state.LastSeq, s.Sequence))
 		}
-		return true
-	})
-	if err = cmp.Or(foreign, err); err != nil {
-		return report, err
 	}
 	switch {
 	case report.Head.Sequence < report.Mark.Sequence:

@@ -187,7 +187,7 @@ func (f *Follower) pause(ctx context.Context, d time.Duration) {
 // syncs in between.
 func (f *Follower) take(ctx context.Context) error {
 	started := time.Now()
-	for s, err := range f.log.Read(ctx, f.files.at) {
+	for s, err := range f.log.Outlines(ctx, f.files.at) {
 		if err == nil {
 			err = f.files.append(&s)
 		}
