@@ -25,6 +25,9 @@ type Options struct {
 	// SegmentBytes is the size from which a segment is sealed,
 	// DefaultSegmentBytes when zero.
 	SegmentBytes int64
+	// RetryEvery is how long after a failure of the disk archiving is tried again,
+	// DefaultRetryEvery when zero.
+	RetryEvery time.Duration
 	// Logger gets what an operator should know; nothing is logged when nil.
 	Logger *slog.Logger
 }
@@ -36,7 +39,8 @@ type Status struct {
 	// Lag is how long the log has held something that is not yet archived and
 	// synced, 0 when it holds nothing more.
 	Lag time.Duration
-	// Err is why nothing is archived any more; nil while the archive follows.
+	// Err is why nothing is archived for now, or any more; nil while the archive
+	// follows.
 	Err error
 }
 
@@ -53,7 +57,7 @@ type Follower struct {
 	hurry chan struct{} // closed when nothing should wait any longer
 	once  sync.Once
 
-	files *writer // of the one goroutine; nil when nothing is archived
+	files *writer // of the one goroutine; nil until the archive could be opened
 
 	mu      sync.Mutex
 	at      eventstore.Cursor // synced
@@ -71,7 +75,8 @@ type Follower struct {
 //
 // Damage of the archive itself, or an archive of another ledger, is no error:
 // the follower's Status says so and nothing is archived or overwritten, because
-// the log is sound and a damaged archive still holds most of a second copy.
+// the log is sound and a damaged archive still holds most of a second copy. A
+// disk that is full or fails is no error either, and is tried again and again.
 func Start(ctx context.Context, log *eventstore.Log, opts Options) (*Follower, error) {
 	if opts.SyncEvery <= 0 {
 		opts.SyncEvery = DefaultSyncEvery
@@ -79,36 +84,90 @@ func Start(ctx context.Context, log *eventstore.Log, opts Options) (*Follower, e
 	if opts.SegmentBytes <= 0 {
 		opts.SegmentBytes = DefaultSegmentBytes
 	}
+	if opts.RetryEvery <= 0 {
+		opts.RetryEvery = DefaultRetryEvery
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	f := &Follower{
-		log: log, opts: opts, stop: func() {},
-		hurry: make(chan struct{}), moved: make(chan struct{}),
-	}
-	st, err := inspect(ctx, opts.Dir)
-	if err == nil {
-		err = f.compare(ctx, st)
-	}
-	if err == nil {
-		f.files, err = newWriter(opts.Dir, opts.SegmentBytes, st)
-	}
+	f := &Follower{log: log, opts: opts, hurry: make(chan struct{}), moved: make(chan struct{})}
+	err := f.open(ctx)
 	if _, ofLog := errors.AsType[*eventstore.IntegrityError](err); ofLog || ctx.Err() != nil {
 		return nil, err
 	}
 	if err != nil {
 		f.fail(err)
-		return f, nil
 	}
-	f.at = st.at
 	running, stop := context.WithCancel(context.Background())
 	f.stop = stop
-	f.done.Go(func() {
-		if err := f.follow(running); running.Err() == nil {
+	f.done.Go(func() { f.keep(running, err) })
+	return f, nil
+}
+
+// open goes on where the archive ends.
+func (f *Follower) open(ctx context.Context) error {
+	st, err := inspect(ctx, f.opts.Dir)
+	if err == nil {
+		err = f.compare(ctx, st)
+	}
+	if err == nil {
+		f.files, err = newWriter(f.opts.Dir, f.opts.SegmentBytes, st)
+	}
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at, f.failure = st.at, nil
+	f.announce()
+	return nil
+}
+
+// keep archives until the context ends; err is how the archive was opened. What a
+// full or failing disk does not let it write it tries again, from what was synced
+// before.
+func (f *Follower) keep(ctx context.Context, err error) {
+	for {
+		if err == nil {
+			if err = f.follow(ctx); ctx.Err() != nil {
+				return
+			}
 			f.fail(err)
 		}
-	})
-	return f, nil
+		if lasting(err) || f.closing(ctx, f.opts.RetryEvery) {
+			return
+		}
+		if f.files != nil {
+			err = f.files.abandon()
+		}
+		if f.files == nil || err == nil {
+			err = f.open(ctx)
+		}
+		if err == nil {
+			f.opts.Logger.Info("records are archived again")
+		} else {
+			f.fail(err)
+		}
+	}
+}
+
+// lasting reports whether an error says that the log or the archive is not what it
+// should be, which no new attempt changes.
+func lasting(err error) bool {
+	_, ofLog := errors.AsType[*eventstore.IntegrityError](err)
+	_, ofArchive := errors.AsType[*DamageError](err)
+	return ofLog || ofArchive || errors.Is(err, eventstore.ErrInvalid)
+}
+
+// closing waits, and reports whether there is a hurry to end.
+func (f *Follower) closing(ctx context.Context, d time.Duration) bool {
+	f.pause(ctx, d)
+	select {
+	case <-f.hurry:
+		return true
+	default:
+		return ctx.Err() != nil
+	}
 }
 
 // compare holds the end of the archive against the log, and completes its
@@ -221,18 +280,15 @@ func (f *Follower) announce() {
 	f.moved = make(chan struct{})
 }
 
-// fail keeps the first failure, after which nothing is archived until the
-// archive is started anew: what a failed write or sync left behind is known only
-// to whoever reads it again.
+// fail says why nothing is archived.
 func (f *Follower) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.failure != nil {
-		return
+	if f.failure == nil {
+		f.opts.Logger.Error("nothing is archived for now; the ledger goes on without its second copy", "error", err)
 	}
 	f.failure = err
 	f.announce()
-	f.opts.Logger.Error("nothing is archived any more; the ledger goes on without its second copy", "error", err)
 }
 
 // Status says how far the archive is.
@@ -247,7 +303,7 @@ func (f *Follower) Status() Status {
 }
 
 // Wait returns once the record with a sequence is archived and synced. It fails
-// when ctx ends first, or when nothing is archived any more.
+// when ctx ends first, or while nothing is archived.
 func (f *Follower) Wait(ctx context.Context, sequence uint64) error {
 	for {
 		f.mu.Lock()
@@ -257,7 +313,7 @@ func (f *Follower) Wait(ctx context.Context, sequence uint64) error {
 		case at >= sequence:
 			return nil
 		case failure != nil:
-			return fmt.Errorf("record %d will not be archived: %w", sequence, failure)
+			return fmt.Errorf("record %d is not archived: %w", sequence, failure)
 		}
 		select {
 		case <-moved:

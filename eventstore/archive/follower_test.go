@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -254,4 +255,34 @@ func TestAClosedFollowerCanNotBeWaitedForInVain(t *testing.T) {
 	require.ErrorIs(t, f.Wait(ctx, 1000), context.Canceled)
 	require.NoError(t, f.Close(t.Context()))
 	require.NoError(t, f.Close(t.Context()))
+}
+
+// TestAnArchiveGoesOnWhenTheDiskLetsIt takes the directory away, so that no segment can be begun.
+func TestAnArchiveGoesOnWhenTheDiskLetsIt(t *testing.T) {
+	t.Parallel()
+	n := newWorld(t).node(t)
+	dir := filepath.Join(t.TempDir(), "archive")
+	f, err := archive.Start(t.Context(), n.Log, archive.Options{Dir: dir, SyncEvery: time.Millisecond, SegmentBytes: 2 << 10, RetryEvery: 10 * time.Millisecond})
+	require.NoError(t, err)
+	submit(t, n, 3)
+	caughtUp(t, f, n.Log)
+
+	require.NoError(t, os.Rename(dir, dir+".away"))
+	require.NoError(t, os.WriteFile(dir, nil, 0o600))
+	for f.Status().Err == nil {
+		submit(t, n, 1)
+	}
+	submit(t, n, 5)
+	require.Error(t, f.Wait(t.Context(), n.Writer.Head().Sequence))
+
+	require.NoError(t, os.Remove(dir))
+	require.NoError(t, os.Rename(dir+".away", dir))
+	for f.Status().Err != nil {
+		runtime.Gosched()
+	}
+	caughtUp(t, f, n.Log)
+	require.NoError(t, f.Close(t.Context()))
+	report, err := archive.Verify(t.Context(), dir, nil)
+	require.NoError(t, err)
+	require.Equal(t, n.Writer.Head(), report.Head)
 }

@@ -12,6 +12,10 @@ const (
 	// takes little of the disk and the processor from the log itself.
 	DefaultSyncEvery = 250 * time.Millisecond
 
+	// DefaultRetryEvery is how long after a failure of the disk archiving is tried
+	// again.
+	DefaultRetryEvery = 5 * time.Second
+
 	// unavailablePause is how long a log that can not be read is left alone.
 	unavailablePause = time.Second
 

@@ -107,9 +107,10 @@ type writer struct {
 	limit int64
 	at    eventstore.Cursor
 
-	file *os.File // nil when the next record begins a segment
-	out  *bufio.Writer
-	enc  *encoder
+	file   *os.File // nil when the next record begins a segment
+	out    *bufio.Writer
+	enc    *encoder
+	synced int64 // bytes of the segment that are known to be durable
 }
 
 // newWriter goes on where an archive ends. What a crash left of a last line is
@@ -139,7 +140,7 @@ func newWriter(dir string, limit int64, st *state) (*writer, error) {
 		return nil, errors.Join(fmt.Errorf("open the archive: %w", err), f.Close())
 	}
 	w.file, w.out = f, bufio.NewWriterSize(f, writeBuffer)
-	w.enc = &encoder{out: w.out, sum: st.sum, size: st.size}
+	w.enc, w.synced = &encoder{out: w.out, sum: st.sum, size: st.size}, st.size
 	return w, nil
 }
 
@@ -177,7 +178,7 @@ func (w *writer) begin(ledger uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	w.file, w.out = f, bufio.NewWriterSize(f, writeBuffer)
+	w.file, w.out, w.synced = f, bufio.NewWriterSize(f, writeBuffer), 0
 	if w.enc, err = newEncoder(w.out, ledger, w.at); err != nil {
 		return err
 	}
@@ -196,6 +197,21 @@ func (w *writer) sync() error {
 	if err != nil {
 		return fmt.Errorf("sync the archive: %w", err)
 	}
+	w.synced = w.enc.size
+	return nil
+}
+
+// abandon ends the open segment where it was synced last. What was written since
+// then and could not be synced may be read back and yet not be on the disk.
+func (w *writer) abandon() error {
+	if w.file == nil {
+		return nil
+	}
+	_ = w.file.Close() // it may be closed already, and what it holds beyond is not wanted
+	if err := os.Truncate(w.file.Name(), w.synced); err != nil {
+		return fmt.Errorf("shorten the archive: %w", err)
+	}
+	w.file = nil
 	return nil
 }
 
