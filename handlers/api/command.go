@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 	"permledger/handlers/ledger"
 	"permledger/handlers/problem"
 )
@@ -49,7 +50,7 @@ func command[C domain.Command](a *API, summary string) {
 	schema := schemas.Schema(reflect.TypeFor[C](), true, name)
 	huma.Register(a.huma, huma.Operation{
 		OperationID: name, Method: http.MethodPost, Path: commandPath(zero), Summary: summary, Tags: []string{"Commands"},
-		MaxBodyBytes: MaxBody + 1, SkipValidateBody: true, Middlewares: huma.Middlewares{refuseMedia},
+		MaxBodyBytes: body.Max + 1, SkipValidateBody: true, Middlewares: huma.Middlewares{refuseMedia},
 		Parameters: correlationHeaders(),
 	}, func(ctx context.Context, in *commandInput) (*commandOutput, error) {
 		return answered(ctx, func() (*commandOutput, error) {
@@ -68,8 +69,7 @@ func command[C domain.Command](a *API, summary string) {
 			return encode(answer), nil
 		})
 	})
-	body := a.huma.OpenAPI().Paths[commandPath(zero)].Post.RequestBody
-	body.Content["application/json"].Schema = schema
+	a.huma.OpenAPI().Paths[commandPath(zero)].Post.RequestBody.Content["application/json"].Schema = schema
 }
 
 // noCommand answers for names that no command has.
@@ -80,7 +80,7 @@ func noCommand(w http.ResponseWriter, r *http.Request) {
 // refuseMedia refuses a body of another kind before it is read.
 func refuseMedia(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
-	if err := jsonOnly(r); err != nil {
+	if err := body.Check(r); err != nil {
 		problem.Write(w, r, err)
 		return
 	}

@@ -2,54 +2,27 @@ package api
 
 import (
 	"errors"
-	"fmt"
-	"mime"
-	"net/http"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"permledger/domain"
-	"permledger/handlers/problem"
+	"permledger/handlers/body"
 )
-
-// jsonOnly refuses a body that is not plain application/json before it is read.
-func jsonOnly(r *http.Request) error {
-	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	charset, given := parameters["charset"]
-	switch {
-	case err != nil || kind != "application/json" || given && !strings.EqualFold(charset, "utf-8"):
-		return problem.Refuse(problem.CodeMediaType, "Send the body as Content-Type: application/json, in UTF-8.")
-	case r.Header.Get("Content-Encoding") != "":
-		return problem.Refuse(problem.CodeMediaType, "Send the body as it is, without Content-Encoding.")
-	case r.ContentLength > MaxBody:
-		return tooLarge()
-	default:
-		return nil
-	}
-}
-
-func tooLarge() error {
-	return problem.Refuse(problem.CodeTooLarge, fmt.Sprintf("The body is larger than %d bytes.", MaxBody))
-}
 
 // decode reads a command from a body strictly: valid UTF-8, no member twice, none unknown, nothing after
 // the object, not too deep. All faults of the fields are listed in one answer, those that the schema
 // finds and those that the domain does.
-func decode[C domain.Command](schemas huma.Registry, schema *huma.Schema, body []byte) (C, error) {
+func decode[C domain.Command](schemas huma.Registry, schema *huma.Schema, text []byte) (C, error) {
 	var command C
-	if depth(body) > MaxDepth {
-		return command, invalidBody(fmt.Sprintf("nests deeper than %d levels", MaxDepth))
-	}
 	var value any
-	if err := json.Unmarshal(body, &value); err != nil {
-		return command, invalidBody(syntaxFault(err))
+	if err := body.Unmarshal(text, &value); err != nil {
+		return command, err
 	}
 	faults := schemaFaults(schemas, schema, value)
 	// Members that are not known have been noted; the others are read, so that the domain can judge them.
-	if err := json.Unmarshal(body, &command, json.WithUnmarshalers(moneyReader)); err != nil {
+	if err := json.Unmarshal(text, &command, json.WithUnmarshalers(moneyReader)); err != nil {
 		if len(faults) == 0 {
 			faults = append(faults, valueFault(err))
 		}
@@ -59,43 +32,6 @@ func decode[C domain.Command](schemas huma.Registry, schema *huma.Schema, body [
 		return command, domain.InvalidCommand(faults)
 	}
 	return command, nil
-}
-
-// invalidBody is the problem of a body that is no JSON object of the kind that is read.
-func invalidBody(detail string) error {
-	return problem.Invalid(domain.FieldError{Field: "body", Detail: detail})
-}
-
-// depth is how deep objects and lists nest. It looks at brackets outside of strings alone.
-func depth(body []byte) int {
-	deepest, now, quoted := 0, 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case !quoted && (c == '{' || c == '['):
-			now++
-			deepest = max(deepest, now)
-		case !quoted && (c == '}' || c == ']'):
-			now--
-		}
-	}
-	return deepest
-}
-
-// syntaxFault says where a body is not JSON, without repeating any of it.
-func syntaxFault(err error) string {
-	var syntax *jsontext.SyntacticError
-	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return "has a member twice in one object"
-	case errors.As(err, &syntax):
-		return fmt.Sprintf("is not one JSON object in valid UTF-8: look at byte %d", syntax.ByteOffset)
-	default:
-		return "is not one JSON object"
-	}
 }
 
 // amountError is what is wrong with an amount of money.
@@ -122,28 +58,9 @@ var moneyReader = json.UnmarshalFromFunc(func(d *jsontext.Decoder, m *domain.Mon
 
 // valueFault names the member whose value could not be read.
 func valueFault(err error) domain.FieldError {
-	fault := domain.FieldError{Field: "body", Detail: "holds a value of another kind than this member takes"}
-	if at, ok := errors.AsType[*json.SemanticError](err); ok && at.JSONPointer != "" {
-		fault.Field = fieldOf(at.JSONPointer)
-	}
+	fault := body.Fault(err)
 	if amount, ok := errors.AsType[amountError](err); ok {
 		fault.Detail = amount.detail
 	}
 	return fault
-}
-
-// fieldOf writes a pointer such as /to/0/sku the way the domain names fields: to[0].sku.
-func fieldOf(pointer jsontext.Pointer) string {
-	var b strings.Builder
-	for token := range pointer.Tokens() {
-		switch {
-		case token != "" && strings.Trim(token, "0123456789") == "":
-			b.WriteString("[" + token + "]")
-		case b.Len() > 0:
-			b.WriteString("." + token)
-		default:
-			b.WriteString(token)
-		}
-	}
-	return clip(b.String())
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"permledger/domain"
-	"permledger/handlers/api"
+	"permledger/handlers/body"
 	"permledger/handlers/problem"
 )
 
 func TestBodiesAreReadStrictly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	padded := w.grant() + strings.Repeat(" ", api.MaxBody-len(w.grant()))
+	padded := w.grant() + strings.Repeat(" ", body.Max-len(w.grant()))
 	for name, c := range map[string]struct {
 		body   string
 		status int

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 )
 
 // schemaFaults lists what a schema finds wrong with a body, one fault a field, without repeating values.
@@ -34,7 +35,7 @@ func faultOf(err error) domain.FieldError {
 	if name, isMissing := missing(detail); isMissing {
 		field, detail = strings.TrimPrefix(field+"."+name, "."), "is required"
 	}
-	return domain.FieldError{Field: clip(cmp.Or(field, "body")), Detail: detail}
+	return domain.FieldError{Field: body.Clip(cmp.Or(field, "body")), Detail: detail}
 }
 
 // missing reads the name out of huma's words for a member that is not there.
@@ -52,13 +53,4 @@ func merge(faults, more []domain.FieldError) []domain.FieldError {
 		}
 	}
 	return faults
-}
-
-// clip keeps a caller's text short enough to be repeated in an answer.
-func clip(s string) string {
-	const most = 128
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
 }

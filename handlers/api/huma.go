@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 	"permledger/handlers/problem"
 )
 
@@ -29,7 +30,7 @@ func init() {
 func requestError(status int, errs []error) error {
 	switch {
 	case status == http.StatusRequestEntityTooLarge:
-		return tooLarge()
+		return body.TooLarge()
 	case status == http.StatusRequestTimeout:
 		return problem.Refuse(problem.CodeInvalidRequest, "The body did not arrive in time.")
 	case status >= http.StatusInternalServerError && len(errs) > 0:
@@ -40,7 +41,7 @@ func requestError(status int, errs []error) error {
 		faults = append(faults, faultOf(err))
 	}
 	if len(faults) == 0 {
-		return invalidBody("is required: send a JSON object")
+		return body.Invalid("is required: send a JSON object")
 	}
 	return problem.Invalid(faults...)
 }

@@ -4,11 +4,6 @@ import "time"
 
 // The limits of the native API. Those that Options name can be set; these are their defaults.
 const (
-	// MaxBody bounds a request's body, in bytes.
-	MaxBody = 64 << 10
-	// MaxDepth bounds how deep objects and lists of a body nest.
-	MaxDepth = 32
-
 	// positionWait is how long a query waits for Ledger-Min-Position at most.
 	positionWait = 5 * time.Second
 

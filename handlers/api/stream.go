@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 	"permledger/handlers/problem"
 	"permledger/projections"
 )
@@ -104,7 +105,7 @@ func streamFilter(r *http.Request) (projections.EventFilter, error) {
 	var faults []domain.FieldError
 	for name := range query {
 		if name != "after" && name != "type" && name != "customer" {
-			faults = append(faults, domain.FieldError{Field: clip("query." + name), Detail: "unknown query parameter"})
+			faults = append(faults, domain.FieldError{Field: body.Clip("query." + name), Detail: "unknown query parameter"})
 		}
 	}
 	field, after := "header.Last-Event-ID", r.Header.Get("Last-Event-ID")

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"permledger/handlers"
-	"permledger/handlers/azure"
+	"permledger/handlers/body"
 	"permledger/projections"
 )
 
@@ -75,7 +75,7 @@ func TestWhatIsNotAsItShouldBeIsRefusedAndWritesNothing(t *testing.T) {
 		"a size without a price":      {w.admin, "PUT", put, strings.Replace(buy, "Standard_D2s_v5", "Standard_X1", 1), 400, "CalculatePriceFailed"},
 		"another's subscription":      {w.admin, "PUT", put, strings.Replace(buy, w.subscription.String(), theirs.subscription.String(), 1), 404, "SubscriptionNotFound"},
 		"ten megabytes":               {w.admin, "PUT", put, strings.Repeat(" ", 10<<20) + buy, 413, "RequestEntityTooLarge"},
-		"one byte too many":           {w.admin, "PUT", put, buy + strings.Repeat(" ", azure.MaxBody+1-len(buy)), 413, "RequestEntityTooLarge"},
+		"one byte too many":           {w.admin, "PUT", put, buy + strings.Repeat(" ", body.Max+1-len(buy)), 413, "RequestEntityTooLarge"},
 		"deep nesting":                {w.admin, "PUT", put, strings.Repeat("[", 30000), 400, "InvalidRequestContent"},
 		"an order id that is no GUID": {w.admin, "PUT", "/reservationOrders/1", buy, 400, "InvalidReservationOrderId"},
 		"a zero order id":             {w.admin, "GET", "/reservationOrders/" + uuid.Nil.String(), "", 400, "InvalidReservationOrderId"},

@@ -2,6 +2,7 @@ package azure
 
 import (
 	"permledger/domain"
+	"permledger/handlers/body"
 	"permledger/projections"
 )
 
@@ -30,7 +31,7 @@ const maxScopes = 100
 // availableScopes says to which of some subscriptions a reservation's discount could apply: those that the partner
 // bought for the same customer and that are not deleted (S14).
 func (d *Door) availableScopes(r *request) (any, error) {
-	body, err := decode[availableScopesBody](r)
+	sent, err := body.Decode[availableScopesBody](r.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +39,11 @@ func (d *Door) availableScopes(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(body.Properties.Scopes) > maxScopes {
+	if len(sent.Properties.Scopes) > maxScopes {
 		return nil, badRequest(badRequestCode, "Ask about at most 100 scopes at once.")
 	}
-	out := availableScopesProperties{Scopes: make([]availableScope, len(body.Properties.Scopes))}
-	for i, path := range body.Properties.Scopes {
+	out := availableScopesProperties{Scopes: make([]availableScope, len(sent.Properties.Scopes))}
+	for i, path := range sent.Properties.Scopes {
 		valid, err := r.reachable(row.CustomerID, path)
 		if err != nil {
 			return nil, err

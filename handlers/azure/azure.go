@@ -24,8 +24,6 @@ import (
 
 // The limits of the door.
 const (
-	// MaxBody bounds a request's body, in bytes.
-	MaxBody = 64 << 10
 	// positionWait is how long an answer waits for the read models at most.
 	positionWait = 5 * time.Second
 	// sessionLife is how long what calculateRefund or calculateExchange quoted may be executed.

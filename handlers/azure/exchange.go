@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 	"permledger/handlers/ledger"
 	"permledger/projections"
 )
@@ -60,11 +61,11 @@ type exchangedFor struct {
 // calculateExchange quotes what an exchange would refund and cost. It is the exchange itself, decided without being
 // recorded.
 func (d *Door) calculateExchange(r *request) (any, error) {
-	body, err := decode[calculateExchangeBody](r)
+	sent, err := body.Decode[calculateExchangeBody](r.Request)
 	if err != nil {
 		return nil, err
 	}
-	p := body.Properties
+	p := sent.Properties
 	switch {
 	case len(p.SavingsPlansToPurchase) > 0:
 		return nil, badRequest(badRequestCode, "A reservation is exchanged for reservations. Savings plans are not supported here.")
@@ -107,11 +108,11 @@ func (d *Door) calculateExchange(r *request) (any, error) {
 
 // exchange carries out what calculateExchange quoted.
 func (d *Door) exchange(r *request) (any, error) {
-	body, err := decode[exchangeBody](r)
+	sent, err := body.Decode[exchangeBody](r.Request)
 	if err != nil {
 		return nil, err
 	}
-	text := body.Properties.SessionID
+	text := sent.Properties.SessionID
 	quoted, err := readSession(text, true)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 	"permledger/handlers/problem"
 	"permledger/projections"
 )
@@ -37,11 +38,11 @@ type payment struct {
 // calculatePrice quotes what the customer pays by its partner's price list (S13), and gives an order id to buy
 // under. Nothing is kept: the purchase is judged, and priced, on its own.
 func (d *Door) calculatePrice(r *request) (any, error) {
-	body, err := decode[purchaseBody](r)
+	sent, err := body.Decode[purchaseBody](r.Request)
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := body.wanted()
+	wanted, err := sent.wanted()
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 	"permledger/projections"
 )
 
@@ -15,15 +16,15 @@ func (d *Door) purchase(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := decode[purchaseBody](r)
+	sent, err := body.Decode[purchaseBody](r.Request)
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := body.wanted()
+	wanted, err := sent.wanted()
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkRenewal(body); err != nil {
+	if err := r.checkRenewal(sent); err != nil {
 		return nil, err
 	}
 	customer, err := r.customerOf(wanted.SubscriptionID)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 	"permledger/handlers/ledger"
 	"permledger/projections"
 )
@@ -64,29 +65,29 @@ func (r *request) units(u returnedUnits) (projections.Reservation, error) {
 
 // toReturn reads which units of which reservation a body gives back.
 func (r *request) toReturn() (refundBody, projections.Reservation, error) {
-	body, err := decode[refundBody](r)
+	sent, err := body.Decode[refundBody](r.Request)
 	if err != nil {
-		return body, projections.Reservation{}, err
+		return sent, projections.Reservation{}, err
 	}
-	if s := body.Properties.Scope; s != "" {
+	if s := sent.Properties.Scope; s != "" {
 		if _, known := oneOf(s, "Reservation"); !known {
-			return body, projections.Reservation{}, badRequest(badRequestCode, "The scope of a refund is Reservation.")
+			return sent, projections.Reservation{}, badRequest(badRequestCode, "The scope of a refund is Reservation.")
 		}
 	}
 	order, err := r.orderID()
 	if err != nil {
-		return body, projections.Reservation{}, err
+		return sent, projections.Reservation{}, err
 	}
-	row, err := r.units(body.Properties.ReservationToReturn)
+	row, err := r.units(sent.Properties.ReservationToReturn)
 	if err == nil && row.OrderID != order {
 		err = otherOrder()
 	}
-	return body, row, err
+	return sent, row, err
 }
 
 // calculateRefund quotes what a return would refund. It is the return itself, decided without being recorded.
 func (d *Door) calculateRefund(r *request) (any, error) {
-	body, row, err := r.toReturn()
+	sent, row, err := r.toReturn()
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (d *Door) calculateRefund(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	quantity := body.Properties.ReservationToReturn.Quantity
+	quantity := sent.Properties.ReservationToReturn.Quantity
 	answer, err := r.weigh(id, domain.ReturnReservation{CustomerID: row.CustomerID, ReservationID: row.ReservationID, Quantity: quantity})
 	if err != nil {
 		return nil, refundable(err)
@@ -118,11 +119,11 @@ func (d *Door) calculateRefund(r *request) (any, error) {
 
 // giveBack returns units as calculateRefund quoted it, and answers with the order.
 func (d *Door) giveBack(r *request) (any, error) {
-	body, row, err := r.toReturn()
+	sent, row, err := r.toReturn()
 	if err != nil {
 		return nil, err
 	}
-	text, units := body.Properties.SessionID, body.Properties.ReservationToReturn
+	text, units := sent.Properties.SessionID, sent.Properties.ReservationToReturn
 	quoted, err := readSession(text, false)
 	if err != nil {
 		return nil, err
@@ -131,7 +132,7 @@ func (d *Door) giveBack(r *request) (any, error) {
 		return nil, badRequest(invalidContent, "The sessionId was calculated for another return. Calculate this one.")
 	}
 	c := domain.ReturnReservation{
-		CustomerID: row.CustomerID, ReservationID: row.ReservationID, Quantity: units.Quantity, Note: domain.Note{Reason: body.Properties.ReturnReason},
+		CustomerID: row.CustomerID, ReservationID: row.ReservationID, Quantity: units.Quantity, Note: domain.Note{Reason: sent.Properties.ReturnReason},
 	}
 	_, err = r.carryOut(text, quoted, c, func(a ledger.Answer) ([]domain.Money, error) {
 		returned, err := only[domain.ReservationReturned](a)

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"permledger/handlers/azure"
+	"permledger/handlers/body"
 )
 
 // losing loses the answer to the first request that changes something.
@@ -87,7 +87,7 @@ func TestWhatAClientSendsAgainByItselfHappensOnce(t *testing.T) {
 func TestABodyOfUnknownLengthIsReadToItsLimitOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for size, status := range map[int]int{azure.MaxBody: http.StatusOK, azure.MaxBody + 1: http.StatusRequestEntityTooLarge} {
+	for size, status := range map[int]int{body.Max: http.StatusOK, body.Max + 1: http.StatusRequestEntityTooLarge} {
 		body := w.purchaseText() + strings.Repeat(" ", size-len(w.purchaseText()))
 		a := send(t, shared, http.MethodPut, "/providers/Microsoft.Capacity/reservationOrders/"+uuid.NewString()+version, w.admin.token, io.MultiReader(strings.NewReader(body)))
 		require.Equal(t, status, a.status, "%s", a.body)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 )
 
 type splitBody struct {
@@ -22,24 +23,24 @@ type mergeBody struct {
 // split makes two reservations of one, and answers with them and what they come from. A reservation is split once,
 // so that the same request sent again gets the same answer.
 func (d *Door) split(r *request) (any, error) {
-	body, err := decode[splitBody](r)
+	sent, err := body.Decode[splitBody](r.Request)
 	if err != nil {
 		return nil, err
 	}
-	ids, customer, err := r.named(body.Properties.ReservationID)
+	ids, customer, err := r.named(sent.Properties.ReservationID)
 	if err != nil {
 		return nil, err
 	}
-	return r.reshape(domain.SplitReservation{CustomerID: customer, ReservationID: ids[0], Quantities: body.Properties.Quantities}, ids)
+	return r.reshape(domain.SplitReservation{CustomerID: customer, ReservationID: ids[0], Quantities: sent.Properties.Quantities}, ids)
 }
 
 // merge makes one reservation of several of an order, and answers with it and what it comes from.
 func (d *Door) merge(r *request) (any, error) {
-	body, err := decode[mergeBody](r)
+	sent, err := body.Decode[mergeBody](r.Request)
 	if err != nil {
 		return nil, err
 	}
-	ids, customer, err := r.named(body.Properties.Sources...)
+	ids, customer, err := r.named(sent.Properties.Sources...)
 	if err != nil {
 		return nil, err
 	}
@@ -94,12 +95,12 @@ func (r *request) reshape(c domain.Command, taken []domain.ReservationID) (any, 
 		return nil, err
 	}
 	var out []resource[reservationProperties]
-	for _, one := range slices.Concat(whole.Lineage.SplitInto, whole.Lineage.MergedInto, taken) {
-		body, err := r.reservationNow(order, one)
+	for _, part := range slices.Concat(whole.Lineage.SplitInto, whole.Lineage.MergedInto, taken) {
+		one, err := r.reservationNow(order, part)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, body)
+		out = append(out, one)
 	}
 	return out, nil
 }

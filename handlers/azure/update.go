@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 	"permledger/handlers/problem"
 	"permledger/projections"
 )
@@ -21,7 +22,7 @@ type patchBody struct {
 // partner's alone (S9). Each is a command of its own, sent one after the other: a request that was refused half way
 // can be sent again.
 func (d *Door) update(r *request) (any, error) {
-	body, err := decode[patchBody](r)
+	sent, err := body.Decode[patchBody](r.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +30,7 @@ func (d *Door) update(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	commands, err := body.commands(row)
+	commands, err := sent.commands(row)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (r *request) reservationNow(order domain.OrderID, id domain.ReservationID) 
 	if err != nil {
 		return resource[reservationProperties]{}, err
 	}
-	body, err := r.reservationBody(row)
-	body.Properties.ProvisioningState = succeeded
-	return body, err
+	out, err := r.reservationBody(row)
+	out.Properties.ProvisioningState = succeeded
+	return out, err
 }

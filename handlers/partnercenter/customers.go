@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 	"permledger/projections"
 )
 
@@ -100,7 +101,7 @@ type sentCustomer struct {
 // createCustomer registers a customer. Microsoft makes the tenant; here it is the one that the body names,
 // or an id made from the request's where it names none.
 func (d *Door) createCustomer(in *request) (answer, error) {
-	sent, err := decode[sentCustomer](in)
+	sent, err := body.Decode[sentCustomer](in.Request)
 	if err != nil {
 		return answer{}, err
 	}

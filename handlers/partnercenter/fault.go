@@ -77,6 +77,8 @@ var faults = map[domain.Code]fault{
 
 	domain.CodeInvalid:         {status: http.StatusBadRequest, code: "800002"},
 	problem.CodeInvalidRequest: {status: http.StatusBadRequest, code: "800002"},
+	problem.CodeTooLarge:       {status: http.StatusBadRequest, code: "800002"},
+	problem.CodeMediaType:      {status: http.StatusBadRequest, code: "800002"},
 
 	problem.CodeCommandIDReused: {description: "This MS-RequestId was used before with other content. Use a new one for a new request."},
 	problem.CodeOutcomeUnknown:  {description: "Nobody confirmed in time whether this was recorded." + again},

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"permledger/domain"
+	"permledger/handlers/body"
 	"permledger/handlers/problem"
 	"permledger/projections"
 )
@@ -79,7 +80,7 @@ func (d *Door) standing(partner, customer domain.TenantID) (answer, error) {
 }
 
 func (d *Door) createPolicy(in *request) (answer, error) {
-	sent, err := decode[sentPolicy](in)
+	sent, err := body.Decode[sentPolicy](in.Request)
 	if err != nil {
 		return answer{}, err
 	}
@@ -100,7 +101,7 @@ func (d *Door) createPolicy(in *request) (answer, error) {
 }
 
 func (d *Door) updatePolicy(in *request) (answer, error) {
-	sent, err := decode[sentPolicy](in)
+	sent, err := body.Decode[sentPolicy](in.Request)
 	if err != nil {
 		return answer{}, err
 	}

@@ -25,7 +25,6 @@ type request struct {
 	partner domain.TenantID // in whose book the sender acts
 	query   query
 	command domain.CommandID // of what the request asks for
-	limit   func()           // bounds the body before it is read
 }
 
 // answer is what a handler gives. A nil body is an empty one.
@@ -47,7 +46,7 @@ func (d *Door) handle(pattern string, handler func(*request) (answer, error)) {
 	d.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		correlate(w, r)
 		position(w, d.ledger.Book().Head())
-		in, err := d.admit(w, r, rule)
+		in, err := d.admit(r, rule)
 		var out answer
 		if err == nil {
 			out, err = handler(in)
@@ -88,8 +87,8 @@ func write(w http.ResponseWriter, out answer) {
 const contentType = "application/json; charset=utf-8"
 
 // admit lets a request through the gate and finds what its sender may read.
-func (d *Door) admit(w http.ResponseWriter, r *http.Request, rule access) (*request, error) {
-	in := &request{Request: r, access: rule, limit: func() { r.Body = http.MaxBytesReader(w, r.Body, maxBody) }}
+func (d *Door) admit(r *http.Request, rule access) (*request, error) {
+	in := &request{Request: r, access: rule}
 	if rule.Open {
 		return in, nil
 	}

@@ -50,7 +50,7 @@ func Refuse(code domain.Code, detail string) *Error { return &Error{Code: code, 
 
 // Invalid makes the error for a request whose fields are at fault.
 func Invalid(fields ...domain.FieldError) *Error {
-	return &Error{Code: CodeInvalidRequest, Detail: "Correct what is listed under errors and send the request again.", Fields: fields}
+	return &Error{Code: CodeInvalidRequest, Detail: "Correct what is listed and send the request again.", Fields: fields}
 }
 
 // Of classifies an error. Whatever is not in the table is an internal error with a fixed text.
