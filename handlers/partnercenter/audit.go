@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"permledger/domain"
+	"permledger/handlers/partnercenter/wire"
 	"permledger/projections"
 )
 
@@ -119,16 +120,15 @@ func (p auditPlace) token() string {
 // getAuditRecord finds a record by its id, which holds the time at which it was recorded.
 func (d *Door) getAuditRecord(in *request) (answer, error) {
 	id := in.PathValue("id")
-	written, err := strconv.ParseInt(id[strings.LastIndexByte(id, '_')+1:], 10, 64)
-	if err != nil || written < ticksUntil1970 {
+	at, found := wire.RecordTime(id)
+	if !found {
 		return answer{}, errNothingHere
 	}
 	m, err := d.models(in.Context())
 	if err != nil {
 		return answer{}, err
 	}
-	at := timeOf(written)
-	filter := projections.DeedFilter{Since: at, Until: at.Add(tick)}
+	filter := projections.DeedFilter{Since: at, Until: at.Add(wire.Tick)}
 	if parts := strings.Split(id, "_"); len(parts) == 5 {
 		if filter.CustomerID, err = domain.ParseTenantID(parts[1]); err != nil {
 			return answer{}, errNothingHere

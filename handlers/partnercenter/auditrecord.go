@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"permledger/domain"
+	"permledger/handlers/partnercenter/wire"
 	"permledger/projections"
 )
 
@@ -60,7 +61,7 @@ func recordOf(partner domain.TenantID, d *projections.Deed) (auditRecord, error)
 		if err == nil {
 			r.ResourceNewValue, err = policyValue(partner, d.CustomerID, d.Permitted.After)
 		}
-	case o.kind == createOrder:
+	case o.kind == wire.CreateOrder:
 		resource = d.Target
 		r.CustomizedData, err = orderData(d.Events[0].Data)
 		fallthrough
@@ -69,7 +70,7 @@ func recordOf(partner domain.TenantID, d *projections.Deed) (auditRecord, error)
 			r.ResourceNewValue, err = pascal(d.Events[0].Data)
 		}
 	}
-	r.ID = recordID(partner, d.CustomerID, resource, o.kind, d.Time)
+	r.ID = wire.RecordID(partner, d.CustomerID, resource, o.kind, d.Time)
 	r.CustomizedData = append(r.CustomizedData, some(
 		pair{"CommandId", d.CommandID.String()}, pair{"Position", strconv.FormatUint(d.Position, 10)}, pair{"Reason", d.Reason},
 	)...)
@@ -88,28 +89,6 @@ func userOf(d *projections.Deed) string {
 	}
 	return d.ActorDetail.UserID.String()
 }
-
-// recordID names a record. Commands that were decided together share one time: the order that was made, or
-// the command, tells them apart.
-func recordID(partner, customer domain.TenantID, resource, operationType string, at time.Time) string {
-	parts := []string{partner.String()}
-	if !customer.IsZero() {
-		parts = append(parts, customer.String())
-	}
-	parts = append(parts, strings.ToLower(resource), strings.ReplaceAll(operationType, "_", ""), strconv.FormatInt(ticks(at), 10))
-	return strings.Join(parts, "_")
-}
-
-// A tick is 100 ns; they are counted since the year 1.
-const (
-	tick           = 100 * time.Nanosecond
-	ticksUntil1970 = 621_355_968_000_000_000
-)
-
-func ticks(at time.Time) int64 { return ticksUntil1970 + at.UnixNano()/int64(tick) }
-
-// timeOf is the moment at which a tick begins.
-func timeOf(ticks int64) time.Time { return time.Unix(0, (ticks-ticksUntil1970)*int64(tick)).UTC() }
 
 // dateTime writes a time in UTC as .NET does, with 7 digits of the second's fraction.
 func dateTime(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.0000000Z") }

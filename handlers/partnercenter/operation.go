@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"permledger/domain"
+	"permledger/handlers/partnercenter/wire"
 	"permledger/projections"
 )
 
@@ -22,14 +23,7 @@ const (
 	resourceWebhook      = "webhook"
 )
 
-// The operations that the door tells apart further.
-const (
-	createPolicy = "create_self_serve_policy"
-	updatePolicy = "update_self_serve_policy"
-	deletePolicy = "delete_self_serve_policy"
-	createOrder  = "create_order"
-	updateOrder  = "update_order"
-)
+const updateOrder = "update_order"
 
 // operations are the words for the actions of the activity log. Those of the purchase permissions are for
 // attempts; what was done is a policy created, updated or deleted by what was on before and after.
@@ -41,13 +35,13 @@ var operations = map[string]operation{
 	domain.SubscriptionRoleAssigned{}.EventType():     {"update_subscription", resourceSubscription},
 	domain.SubscriptionRoleRemoved{}.EventType():      {"update_subscription", resourceSubscription},
 	domain.ReservationPriceSet{}.EventType():          {"update_price", resourcePrice},
-	domain.PurchasePermissionGranted{}.EventType():    {createPolicy, resourcePolicy},
-	domain.PurchasePermissionRevoked{}.EventType():    {deletePolicy, resourcePolicy},
-	projections.PermissionsSet:                        {updatePolicy, resourcePolicy},
-	domain.CustomerPurchasedReservation{}.EventType(): {createOrder, resourceOrder},
-	domain.PartnerPurchasedReservation{}.EventType():  {createOrder, resourceOrder},
-	domain.CustomerPurchasedSavingsPlan{}.EventType(): {createOrder, resourceOrder},
-	domain.PartnerPurchasedSavingsPlan{}.EventType():  {createOrder, resourceOrder},
+	domain.PurchasePermissionGranted{}.EventType():    {wire.CreatePolicy, resourcePolicy},
+	domain.PurchasePermissionRevoked{}.EventType():    {wire.DeletePolicy, resourcePolicy},
+	projections.PermissionsSet:                        {wire.UpdatePolicy, resourcePolicy},
+	domain.CustomerPurchasedReservation{}.EventType(): {wire.CreateOrder, resourceOrder},
+	domain.PartnerPurchasedReservation{}.EventType():  {wire.CreateOrder, resourceOrder},
+	domain.CustomerPurchasedSavingsPlan{}.EventType(): {wire.CreateOrder, resourceOrder},
+	domain.PartnerPurchasedSavingsPlan{}.EventType():  {wire.CreateOrder, resourceOrder},
 	domain.ReservationExchanged{}.EventType():         {updateOrder, resourceOrder},
 	domain.ReservationReturned{}.EventType():          {updateOrder, resourceOrder},
 	domain.ReservationRenewed{}.EventType():           {updateOrder, resourceOrder},
@@ -66,12 +60,8 @@ func operationOf(d *projections.Deed) operation {
 		return operation{snake(d.Action), "ledger"}
 	case d.Permitted == nil:
 		return o
-	case len(d.Permitted.Before.Products) == 0:
-		return operation{createPolicy, resourcePolicy}
-	case len(d.Permitted.After.Products) == 0:
-		return operation{deletePolicy, resourcePolicy}
 	default:
-		return operation{updatePolicy, resourcePolicy}
+		return operation{wire.PolicyOperation(d.Permitted.Before.Products, d.Permitted.After.Products), resourcePolicy}
 	}
 }
 

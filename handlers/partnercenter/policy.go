@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"permledger/domain"
+	"permledger/handlers/partnercenter/wire"
 )
 
 // policy is a self-serve policy: a customer's purchase permissions seen together.
@@ -44,7 +45,7 @@ const (
 // policyOf shows the permissions that are on.
 func policyOf(partner, customer domain.TenantID, products []domain.Product, tag uuid.UUID) policy {
 	p := policy{
-		ID:              policyID(partner, customer),
+		ID:              wire.PolicyID(partner, customer),
 		SelfServeEntity: entity{entityType, customer.String()},
 		Grantor:         grantor{grantorType, partner.String()},
 		Permissions:     make([]permission, len(products)),
@@ -54,11 +55,6 @@ func policyOf(partner, customer domain.TenantID, products []domain.Product, tag 
 		p.Permissions[i] = permission{string(product), purchase}
 	}
 	return p
-}
-
-// policyID names the one policy of a partner's customer.
-func policyID(partner, customer domain.TenantID) string {
-	return partner.String() + "_" + customer.String()
 }
 
 // customerOfPolicy reads the id of a policy of one partner.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"permledger/domain"
+	"permledger/handlers/partnercenter/wire"
 	"permledger/projections"
 )
 
@@ -44,20 +44,13 @@ func (f *follower) noticeOf(ctx context.Context, events []projections.Event) (no
 	if n.correlation == "" {
 		n.correlation = first.CommandID.String()
 	}
-	base := f.options.PublicURL
-	pair := f.partner.String() + "_" + first.CustomerID.String()
-	var subject, operation string
 	switch e := decoded.(type) {
 	case domain.PurchasePermissionGranted, domain.PurchasePermissionRevoked:
-		if n.event, err = f.policyEvent(ctx, events); err != nil {
-			return notice{}, err
-		}
-		n.resource = base + "/v1/SelfServePolicy/" + pair
-		subject, operation = first.CommandID.String(), policyOperations[n.event]
+		err = f.changed(ctx, &n, events)
 	case domain.CustomerPurchasedReservation:
-		n.event, subject, operation = domain.PurchaseCreated, e.OrderID.String(), "createorder"
+		f.bought(&n, first, e.OrderID)
 	case domain.CustomerPurchasedSavingsPlan:
-		n.event, subject, operation = domain.PurchaseCreated, e.OrderID.String(), "createorder"
+		f.bought(&n, first, e.OrderID)
 	case domain.PartnerRegistered, domain.CustomerRegistered,
 		domain.SubscriptionRecorded, domain.SubscriptionStatusChanged,
 		domain.SubscriptionRoleAssigned, domain.SubscriptionRoleRemoved,
@@ -69,39 +62,46 @@ func (f *follower) noticeOf(ctx context.Context, events []projections.Event) (no
 		domain.AttemptDenied:
 		return notice{}, fmt.Errorf("event %d: nobody is told of %s", first.Position, first.Type)
 	}
-	if n.event == domain.PurchaseCreated {
-		n.resource = base + "/v1/customers/" + first.CustomerID.String() + "/orders/" + subject
-	}
-	n.audit = base + "/auditactivity/v1/auditrecords/" + pair + "_" + subject + "_" + operation + "_" + strconv.FormatInt(ticks(n.at), 10)
 	n.id = uuid.NewSHA1(first.CommandID.UUID, []byte("webhook/"+n.event))
-	return n, nil
+	return n, err
 }
 
-// policyOperations are the names of what is done with a policy as they stand in the ids of audit records.
-var policyOperations = map[domain.WebhookEvent]string{
-	domain.PolicyCreated: "createselfservepolicy",
-	domain.PolicyUpdated: "updateselfservepolicy",
-	domain.PolicyDeleted: "deleteselfservepolicy",
+// policyEvents are what partners are told of what is done with a policy.
+var policyEvents = map[string]domain.WebhookEvent{
+	wire.CreatePolicy: domain.PolicyCreated,
+	wire.UpdatePolicy: domain.PolicyUpdated,
+	wire.DeletePolicy: domain.PolicyDeleted,
 }
 
-// policyEvent says what a command made of a customer's permissions as a whole.
-func (f *follower) policyEvent(ctx context.Context, events []projections.Event) (domain.WebhookEvent, error) {
-	customer := projections.OfCustomer(f.partner, events[0].CustomerID)
-	before, err := f.ledger.Models().PermittedAt(ctx, customer, events[0].Position-1)
+// changed tells what a command made of a customer's permissions as a whole.
+func (f *follower) changed(ctx context.Context, n *notice, events []projections.Event) error {
+	first, models := events[0], f.ledger.Models()
+	customer := projections.OfCustomer(f.partner, first.CustomerID)
+	before, err := models.PermittedAt(ctx, customer, first.Position-1)
 	if err != nil {
-		return "", err
+		return err
 	}
-	after, err := f.ledger.Models().PermittedAt(ctx, customer, events[len(events)-1].Position)
-	switch {
-	case err != nil:
-		return "", err
-	case len(before) == 0:
-		return domain.PolicyCreated, nil
-	case len(after) == 0:
-		return domain.PolicyDeleted, nil
-	default:
-		return domain.PolicyUpdated, nil
+	after, err := models.PermittedAt(ctx, customer, events[len(events)-1].Position)
+	if err != nil {
+		return err
 	}
+	operation := wire.PolicyOperation(before, after)
+	n.event = policyEvents[operation]
+	n.resource = f.options.PublicURL + wire.PolicyPath(f.partner, first.CustomerID)
+	n.audit = f.record(first, first.CommandID.String(), operation)
+	return nil
+}
+
+// bought tells of an order.
+func (f *follower) bought(n *notice, e projections.Event, id domain.OrderID) {
+	n.event = domain.PurchaseCreated
+	n.resource = f.options.PublicURL + wire.OrderPath(e.CustomerID, id)
+	n.audit = f.record(e, id.String(), wire.CreateOrder)
+}
+
+// record is the address of the audit record of a command.
+func (f *follower) record(e projections.Event, resource, operation string) string {
+	return f.options.PublicURL + wire.RecordPath(wire.RecordID(f.partner, e.CustomerID, resource, operation, e.Time))
 }
 
 // body is what receivers get.
@@ -118,12 +118,6 @@ func (n notice) body() ([]byte, error) {
 		AuditURI              *string `json:"AuditUri"`
 		ResourceChangeUtcDate string
 	}{n.event, n.resource, resource, audit, n.at.UTC().Format("2006-01-02T15:04:05.0000000+00:00")})
-}
-
-// ticks is a time as the number of 100 nanoseconds since the first of January of the year 1.
-func ticks(t time.Time) int64 {
-	const ticksAt1970 = 621_355_968_000_000_000
-	return ticksAt1970 + t.Unix()*10_000_000 + int64(t.Nanosecond())/100
 }
 
 // eventNames lists the events that can be asked for.
