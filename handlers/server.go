@@ -66,8 +66,8 @@ func New(l *ledger.Ledger, authenticator auth.Authenticator, o Options) *Handler
 		Logger: o.Logger, Streams: o.Streams, PositionWait: o.PositionWait, Heartbeat: o.Heartbeat, Metrics: registry,
 	})
 	o.Webhooks.Logger, o.Webhooks.Metrics = o.Logger, registry
-	hooks := webhooks.New(mux, l, entrance, o.Webhooks)
-	partnercenter.New(mux, l, entrance)
+	hooks := webhooks.New(l, o.Webhooks)
+	partnercenter.New(mux, l, entrance, hooks)
 	mux.HandleFunc("/", noRoute(mux))
 	doors := withAzure(azure.New(l, entrance), partnercenter.Canonical(mux))
 	return &Handler{serve: edge(doors, o.Logger, registry), api: native, webhooks: hooks}

@@ -1,6 +1,9 @@
 package partnercenter
 
-import "permledger/handlers/gate"
+import (
+	"permledger/domain"
+	"permledger/handlers/gate"
+)
 
 // access says who may use a route.
 type access struct {
@@ -34,11 +37,26 @@ var accessTable = map[string]access{
 	"GET /v1/customers/{customerId}/entitlements":                                     {Access: agents},
 	"GET /v1/customers/{customerId}/artifacts/reservedinstances/{artifactId}":         {Access: agents},
 
-	"/v1/":               {Access: gate.Access{Open: true}}, // says that there is nothing
-	"/auditactivity/v1/": {Access: gate.Access{Open: true}},
+	"GET /webhooks/v1/registration":                       {Access: senders},
+	"POST /webhooks/v1/registration":                      {Access: command},
+	"PUT /webhooks/v1/registration":                       {Access: command},
+	"DELETE /webhooks/v1/registration":                    {Access: command},
+	"GET /webhooks/v1/registration/events":                {Access: agents},
+	"POST /webhooks/v1/registration/validationEvents":     {Access: gate.Access{Agents: domain.AdminAgent}},
+	"GET /webhooks/v1/registration/validationEvents/{id}": {Access: senders},
+	"GET /webhooks/v1/certificate.cer":                    {Access: open},
+
+	"/v1":             {Access: open}, // says that there is nothing, as do the others
+	"/v1/":            {Access: open},
+	"/auditactivity":  {Access: open},
+	"/auditactivity/": {Access: open},
+	"/webhooks":       {Access: open},
+	"/webhooks/":      {Access: open},
 }
 
 var (
+	open    = gate.Access{Open: true}
 	agents  = gate.Access{Agents: gate.AnyAgent}
-	command = gate.Access{Command: true} // the domain judges who may send it
+	senders = gate.Access{Agents: domain.AdminAgent | domain.SalesAgent | domain.Auditor} // the address may hold secrets
+	command = gate.Access{Command: true}                                                  // the domain judges who may send it
 )

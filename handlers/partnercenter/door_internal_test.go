@@ -19,7 +19,7 @@ import (
 func TestEveryEntryOfTheAccessTableIsARoute(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
-	New(mux, nil, nil)
+	New(mux, nil, nil, nil)
 	for pattern := range accessTable {
 		method, path, specific := strings.Cut(pattern, " ")
 		if !specific {
@@ -53,14 +53,18 @@ func TestTheZeroAccessLetsNobodyIn(t *testing.T) {
 func TestPathsCountInAnyCaseAndOthersStayAsTheyAre(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
-		"/V1/selfservepolicy/ABC_def":            "/v1/SelfServePolicy/ABC_def",
-		"/v1/Customers/X/AzureEntitlements":      "/v1/customers/X/azureEntitlements",
-		"/AuditActivity/V1/AuditRecords":         "/auditactivity/v1/auditrecords",
-		"/v1/SelfServePolicy":                    "/v1/SelfServePolicy",
-		"/api/Customers":                         "/api/Customers",
-		"/v1x/Customers":                         "/v1x/Customers",
-		"/v1/unknown/Customers":                  "/v1/unknown/customers",
-		"/v1/customers/x/ARTIFACTS/Reservations": "/v1/customers/x/artifacts/Reservations",
+		"/V1/selfservepolicy/ABC_def":                  "/v1/SelfServePolicy/ABC_def",
+		"/v1/Customers/X/AzureEntitlements":            "/v1/customers/X/azureEntitlements",
+		"/AuditActivity/V1/AuditRecords":               "/auditactivity/v1/auditrecords",
+		"/v1/SelfServePolicy":                          "/v1/SelfServePolicy",
+		"/api/Customers":                               "/api/Customers",
+		"/v1x/Customers":                               "/v1x/Customers",
+		"/WebHooks/V1/Registration/ValidationEvents/X": "/webhooks/v1/registration/validationEvents/X",
+		"/Webhooks/v1/Certificate.CER":                 "/webhooks/v1/certificate.cer",
+		"/AUDITACTIVITY":                               "/auditactivity",
+		"/Webhooksx/v1":                                "/Webhooksx/v1",
+		"/v1/unknown/Customers":                        "/v1/unknown/customers",
+		"/v1/customers/x/ARTIFACTS/Reservations":       "/v1/customers/x/artifacts/Reservations",
 	} {
 		got, differs := canonical(path)
 		require.Equal(t, want, got)

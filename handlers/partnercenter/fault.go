@@ -36,6 +36,9 @@ func badProperty(description string) error {
 	return refuse(http.StatusBadRequest, "3000", description)
 }
 
+// missing is the refusal of what is not there.
+func missing(description string) error { return refuse(http.StatusNotFound, "1000", description) }
+
 // absent gives what is not there the words of its kind.
 func absent(err, words error) error {
 	if err != nil && problem.Of(err).Code == domain.CodeNotFound {
@@ -48,7 +51,7 @@ func absent(err, words error) error {
 var (
 	errPolicyMissing = refuse(http.StatusNotFound, "600039", "Self-serve policy not found.")
 	errPolicyDiffers = refuse(http.StatusNotFound, "600040", "The ids of the self-serve policy do not match.")
-	errNothingHere   = refuse(http.StatusNotFound, "1000", "Not found.")
+	errNothingHere   = missing("Not found.")
 	errStaleInBody   = refuse(http.StatusBadRequest, "2055", "The etag is no longer valid. Get the resource again, then change it.")
 	errStaleInHeader = refuse(http.StatusPreconditionFailed, "2055", "The etag is no longer valid. Get the resource again, then change it.")
 )

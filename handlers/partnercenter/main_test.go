@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"permledger/handlers"
 	"permledger/handlers/auth"
 	"permledger/handlers/ledger"
+	"permledger/handlers/webhooks"
 )
 
 // One ledger serves all tests; each works in the book of a partner of its own.
@@ -41,7 +43,9 @@ func TestMain(m *testing.M) {
 	if book, err = ledger.Open(context.Background(), ledger.Config{Dir: dir}); err != nil {
 		panic(err)
 	}
-	shared = handlers.New(book, tokens, handlers.Options{})
+	shared = handlers.New(book, tokens, handlers.Options{Webhooks: webhooks.Options{
+		Dir: filepath.Join(dir, "webhooks"), PublicURL: "https://ledger.example", Reach: webhooks.Reach{Loopback: true},
+	}})
 	code := m.Run()
 	shared.Stop()
 	if err := errors.Join(book.Close(), os.RemoveAll(dir), goleak.Find()); err != nil {

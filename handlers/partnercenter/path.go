@@ -2,15 +2,15 @@ package partnercenter
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
-// The prefixes of the door's addresses. Clients add the first by themselves, so that the links they are
-// given lack it.
-const (
-	prefix      = "/v1"
-	auditPrefix = "/auditactivity/v1"
-)
+// prefix is what clients add to an address by themselves, so that the links they are given lack it.
+const prefix = "/v1"
+
+// roots are the first parts of the door's addresses. What lies there is the door's, known or not.
+var roots = []string{prefix, "/auditactivity", "/webhooks"}
 
 // segments are the fixed parts of the door's addresses as the routes write them, by their lower case.
 var segments = func() map[string]string {
@@ -40,7 +40,7 @@ func Canonical(next http.Handler) http.Handler {
 
 // canonical gives the path as the routes write it. Other doors' paths stay as they are.
 func canonical(path string) (canonical string, differs bool) {
-	if !within(path, prefix) && !within(path, auditPrefix) {
+	if !slices.ContainsFunc(roots, func(root string) bool { return within(path, root) }) {
 		return path, false
 	}
 	parts := strings.Split(path, "/")
@@ -52,7 +52,7 @@ func canonical(path string) (canonical string, differs bool) {
 	return strings.Join(parts, "/"), differs
 }
 
-// within reports whether a path lies below a prefix, in whatever case it is written.
-func within(path, prefix string) bool {
-	return len(path) > len(prefix) && path[len(prefix)] == '/' && strings.EqualFold(path[:len(prefix)], prefix)
+// within reports whether a path lies at a root or below it, in whatever case it is written.
+func within(path, root string) bool {
+	return len(path) >= len(root) && strings.EqualFold(path[:len(root)], root) && (len(path) == len(root) || path[len(root)] == '/')
 }

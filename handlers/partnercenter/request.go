@@ -75,13 +75,18 @@ func write(w http.ResponseWriter, out answer) {
 	if out.position > 0 {
 		position(w, out.position)
 	}
-	if out.body == nil {
+	switch body := out.body.(type) { // errors mean that the client is gone
+	case nil:
 		w.WriteHeader(out.status)
-		return
+	case certificate:
+		w.Header().Set("Content-Type", "application/pkix-cert")
+		w.WriteHeader(out.status)
+		_, _ = w.Write(body)
+	default:
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(out.status)
+		_ = json.MarshalWrite(w, body)
 	}
-	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(out.status)
-	_ = json.MarshalWrite(w, out.body) // the client is gone, if at all
 }
 
 const contentType = "application/json; charset=utf-8"

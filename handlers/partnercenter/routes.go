@@ -1,5 +1,7 @@
 package partnercenter
 
+import "permledger/handlers/partnercenter/wire"
+
 // routes lists the door's API. Who may use what is in access.go.
 func (d *Door) routes() {
 	d.handle("GET /v1/SelfServePolicy", d.listPolicies)
@@ -9,7 +11,7 @@ func (d *Door) routes() {
 	d.handle("PUT /v1/SelfServePolicy/{id}", d.updatePolicy)
 	d.handle("DELETE /v1/SelfServePolicy/{id}", d.deletePolicy)
 
-	for _, root := range []string{prefix, auditPrefix} {
+	for _, root := range []string{"/v1", "/auditactivity/v1"} {
 		d.handle("GET "+root+"/auditrecords", d.listAuditRecords)
 		d.handle("GET "+root+"/auditrecords/{id}", d.getAuditRecord)
 	}
@@ -25,8 +27,19 @@ func (d *Door) routes() {
 	d.handle("GET /v1/customers/{customerId}/entitlements", d.listEntitlements)
 	d.handle("GET /v1/customers/{customerId}/artifacts/reservedinstances/{artifactId}", d.getArtifact)
 
-	d.handle("/v1/", nothing)
-	d.handle("/auditactivity/v1/", nothing)
+	d.handle("GET /webhooks/v1/registration", d.getRegistration)
+	d.handle("POST /webhooks/v1/registration", d.register)
+	d.handle("PUT /webhooks/v1/registration", d.register)
+	d.handle("DELETE /webhooks/v1/registration", d.removeRegistration)
+	d.handle("GET /webhooks/v1/registration/events", d.listWebhookEvents)
+	d.handle("POST /webhooks/v1/registration/validationEvents", d.sendTestEvent)
+	d.handle("GET /webhooks/v1/registration/validationEvents/{id}", d.getTestEvent)
+	d.handle("GET "+wire.CertificatePath, d.getCertificate)
+
+	for _, root := range roots {
+		d.handle(root, nothing)
+		d.handle(root+"/", nothing)
+	}
 }
 
 // nothing answers for addresses that the door does not know.

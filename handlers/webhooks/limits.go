@@ -25,8 +25,6 @@ const (
 	// maxAnswer is how much of an answer is read, in bytes, before it is dropped.
 	maxAnswer = 4 << 10
 
-	// maxBody bounds the body of a registration, in bytes.
-	maxBody = 16 << 10
 	// testsAMinute is how many test events a partner may send in a minute.
 	testsAMinute = 2
 	// maxTests is how many test events of a partner are remembered.

@@ -26,9 +26,8 @@ import (
 
 	"permledger/domain"
 	cast "permledger/domain/domaintest"
-	"permledger/handlers/auth"
-	"permledger/handlers/gate"
 	"permledger/handlers/ledger"
+	"permledger/handlers/partnercenter/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -73,12 +72,11 @@ func (h *hands) waited() []time.Duration {
 	return slices.Clone(h.waits)
 }
 
-// world is a ledger with the cast of the domain's tests, its door, and what it delivers.
+// world is a ledger with the cast of the domain's tests, and what it delivers. Its door gives the certificate alone.
 type world struct {
 	*Webhooks
 	t      *testing.T
 	ledger *ledger.Ledger
-	tokens *auth.Dev
 	dir    string
 	hands  *hands
 	door   *httptest.Server
@@ -90,13 +88,17 @@ func newWorld(t *testing.T, tune ...func(*Options)) *world {
 	l, err := ledger.Open(t.Context(), ledger.Config{Dir: dir})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
-	tokens, err := auth.OpenDev(dir)
-	require.NoError(t, err)
-	w := &world{t: t, ledger: l, tokens: tokens, dir: dir, hands: &hands{}}
+	w := &world{t: t, ledger: l, dir: dir, hands: &hands{}}
 	mux := http.NewServeMux()
+	mux.HandleFunc(wire.CertificatePath, func(to http.ResponseWriter, _ *http.Request) {
+		der, err := w.Certificate()
+		if err == nil {
+			_, _ = to.Write(der)
+		}
+	})
 	w.door = httptest.NewServer(mux)
 	t.Cleanup(w.door.Close)
-	w.Webhooks = New(mux, l, gate.New(l, tokens, 0, 0), w.options(tune...))
+	w.Webhooks = New(l, w.options(tune...))
 	w.must(cast.Admin, domain.RegisterPartner{Name: "Fabrikam", Country: "TW", Currency: "USD"})
 	w.must(cast.Stranger, domain.RegisterPartner{Name: "Rival", Country: "US", Currency: "USD"})
 	w.must(cast.Admin, domain.RegisterCustomer{CustomerID: cast.Customer, CompanyName: "Contoso", Domain: "contoso.example"})
@@ -119,7 +121,7 @@ func (w *world) options(tune ...func(*Options)) Options {
 
 // again is the world's deliveries as another process on the same directory would begin them.
 func (w *world) again() {
-	w.Webhooks = New(http.NewServeMux(), w.ledger, nil, w.options())
+	w.Webhooks = New(w.ledger, w.options())
 }
 
 // runs delivers until stop is called, at the end of the test at the latest.
@@ -172,28 +174,6 @@ func (w *world) counted(e domain.WebhookEvent, o outcome) int {
 func (w *world) eventually(condition func() bool) {
 	w.t.Helper()
 	require.Eventually(w.t, condition, soon, time.Millisecond)
-}
-
-// token is a development token of an actor.
-func (w *world) token(a domain.Actor) string {
-	w.t.Helper()
-	s, err := w.tokens.Mint(auth.Token{Tenant: a.Tenant, User: a.User, UPN: a.UPN, Roles: a.Roles, App: a.App, AppOnly: a.User.IsZero()})
-	require.NoError(w.t, err)
-	return s
-}
-
-// ask sends a request to the door.
-func (w *world) ask(actor domain.Actor, method, path, body string) (int, http.Header, string) {
-	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), method, w.door.URL+path, strings.NewReader(body))
-	require.NoError(w.t, err)
-	r.Header.Set("Authorization", "Bearer "+w.token(actor))
-	answer, err := w.door.Client().Do(r)
-	require.NoError(w.t, err)
-	content, err := io.ReadAll(answer.Body)
-	require.NoError(w.t, err)
-	require.NoError(w.t, answer.Body.Close())
-	return answer.StatusCode, answer.Header, string(content)
 }
 
 // delivery is one request that a receiver got.

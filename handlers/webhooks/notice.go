@@ -3,7 +3,6 @@ package webhooks
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -119,6 +118,3 @@ func (n notice) body() ([]byte, error) {
 		ResourceChangeUtcDate string
 	}{n.event, n.resource, resource, audit, n.at.UTC().Format("2006-01-02T15:04:05.0000000+00:00")})
 }
-
-// eventNames lists the events that can be asked for.
-func eventNames() []domain.WebhookEvent { return slices.Sorted(slices.Values(domain.WebhookEvents())) }

@@ -12,23 +12,19 @@ import (
 	"github.com/google/uuid"
 
 	"permledger/domain"
-	"permledger/handlers/gate"
+	"permledger/handlers/partnercenter/wire"
 	"permledger/handlers/problem"
 )
 
-// test is a test event that a partner had sent, and what became of it.
-type test struct {
-	ID       uuid.UUID       `json:"correlationId"`
-	Partner  domain.TenantID `json:"partnerId"`
-	Status   string          `json:"status"` // completed or failed
-	Callback string          `json:"callbackUrl"`
-	Results  []testResult    `json:"results"`
-
-	at time.Time
+// TestState is what became of a test event.
+type TestState struct {
+	Status   string       `json:"status"` // inProgress, completed or failed
+	Callback string       `json:"callbackUrl"`
+	Results  []TestResult `json:"results"`
 }
 
-// testResult is one attempt to deliver a test event.
-type testResult struct {
+// TestResult is one attempt to deliver a test event.
+type TestResult struct {
 	ResponseCode    string `json:"responseCode"` // name of the status of the answer; empty where there was none
 	ResponseMessage string `json:"responseMessage"`
 	SystemError     bool   `json:"systemError"` // the attempt failed on this side
@@ -41,6 +37,12 @@ type tests struct {
 
 	mu sync.Mutex
 	by map[domain.TenantID][]test // oldest first; guarded by mu
+}
+
+type test struct {
+	id    uuid.UUID
+	at    time.Time
+	state TestState
 }
 
 func newTests(now func() time.Time) *tests {
@@ -56,58 +58,52 @@ func (t *tests) begin(partner domain.TenantID, callback string) (uuid.UUID, erro
 		return uuid.Nil, &problem.Error{Code: problem.CodeRateLimited, Retry: time.Minute - now.Sub(list[n-testsAMinute].at), Detail: "Too many test events."}
 	}
 	id := uuid.New()
-	list = append(list, test{ID: id, Partner: partner, Status: "inProgress", Callback: callback, Results: []testResult{}, at: now})
+	list = append(list, test{id: id, at: now, state: TestState{Status: "inProgress", Callback: callback, Results: []TestResult{}}})
 	t.by[partner] = list[max(0, len(list)-maxTests):]
 	return id, nil
 }
 
-func (t *tests) end(partner domain.TenantID, id uuid.UUID, status string, result testResult) {
+func (t *tests) end(partner domain.TenantID, id uuid.UUID, status string, result TestResult) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range t.by[partner] {
-		if one := &t.by[partner][i]; one.ID == id {
-			one.Status, one.Results = status, []testResult{result}
+		if one := &t.by[partner][i]; one.id == id {
+			one.state.Status, one.state.Results = status, []TestResult{result}
 		}
 	}
 }
 
-func (t *tests) find(partner domain.TenantID, id string) (test, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	i := slices.IndexFunc(t.by[partner], func(one test) bool { return strings.EqualFold(one.ID.String(), id) })
-	if i < 0 {
-		return test{}, false
-	}
-	return t.by[partner][i], true
-}
-
-// test sends a test event, once, and answers with the id under which its state can be asked for.
-func (w *Webhooks) test(r *http.Request, v gate.View) (any, error) {
-	hook, err := w.hookOf(v)
-	switch {
-	case err != nil:
-		return nil, err
-	case !w.delivers():
-		return nil, notHere()
-	case !hook.Wants(domain.TestCreated):
-		return nil, problem.Refuse(problem.CodeInvalidRequest, "The webhook is not registered for test-created. Register it for that event first.")
-	}
-	id, err := w.tests.begin(v.Actor.Tenant, hook.URL)
+// Test sends a partner's webhook a test event, once, and gives the id under which its state is remembered. A partner
+// that has sent as many as it may is refused as too many requests.
+func (w *Webhooks) Test(ctx context.Context, partner domain.TenantID, hook domain.Webhook) (uuid.UUID, error) {
+	id, err := w.tests.begin(partner, hook.URL)
 	if err != nil {
-		return nil, err
+		return uuid.Nil, err
 	}
-	status, result := w.attempt(r.Context(), hook, id)
-	w.tests.end(v.Actor.Tenant, id, status, result)
-	return map[string]uuid.UUID{"correlationId": id}, nil
+	status, result := w.attempt(ctx, hook, id)
+	w.tests.end(partner, id, status, result)
+	return id, nil
 }
 
-func (w *Webhooks) attempt(ctx context.Context, hook domain.Webhook, id uuid.UUID) (string, testResult) {
+// Tested gives the state of a partner's test event, while it is remembered.
+func (w *Webhooks) Tested(partner domain.TenantID, id uuid.UUID) (state TestState, known bool) {
+	w.tests.mu.Lock()
+	defer w.tests.mu.Unlock()
+	list := w.tests.by[partner]
+	i := slices.IndexFunc(list, func(one test) bool { return one.id == id })
+	if i < 0 {
+		return TestState{}, false
+	}
+	return list[i].state, true
+}
+
+func (w *Webhooks) attempt(ctx context.Context, hook domain.Webhook, id uuid.UUID) (string, TestResult) {
 	now := w.options.clock.now().UTC()
 	code, err := w.sender.send(ctx, hook.URL, notice{
 		id: id, event: domain.TestCreated, at: now, correlation: id.String(),
-		resource: w.options.PublicURL + "/webhooks/v1/registration/validationEvents/" + id.String(),
+		resource: w.options.PublicURL + wire.TestEventsPath + id.String(),
 	})
-	result := testResult{At: now.Format("2006-01-02T15:04:05.0000000"), SystemError: err != nil}
+	result := TestResult{At: now.Format("2006-01-02T15:04:05.0000000"), SystemError: err != nil}
 	if err != nil {
 		result.ResponseMessage = wordsFor(err)
 		return "failed", result
@@ -130,12 +126,4 @@ func wordsFor(err error) string {
 	default:
 		return "no connection"
 	}
-}
-
-func (w *Webhooks) tested(r *http.Request, v gate.View) (any, error) {
-	one, known := w.tests.find(v.Actor.Tenant, r.PathValue("id"))
-	if !known {
-		return nil, problem.Refuse(domain.CodeNotFound, "No test event is known by this id. They are remembered for a while, by the server that sent them.")
-	}
-	return one, nil
 }

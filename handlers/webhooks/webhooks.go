@@ -1,5 +1,5 @@
-// Package webhooks tells partners over HTTP what happens in their book, where they have asked for it, and is
-// the door at which they ask. It speaks as Partner Center does.
+// Package webhooks tells partners over HTTP what happens in their book, where they have asked for it. It speaks as
+// Partner Center does, whose door takes the registrations.
 //
 // Nothing is sent to a partner without a registration (S10), which is an event of the log like any other. For
 // each registered partner a follower reads the feed of the read models from a position of its own, which is
@@ -16,7 +16,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -25,8 +24,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"permledger/domain"
-	"permledger/handlers/gate"
 	"permledger/handlers/ledger"
+	"permledger/handlers/partnercenter/wire"
 )
 
 // Options say where a node delivers from. Without a Dir it delivers nothing; registrations are taken all the
@@ -48,10 +47,9 @@ type clock struct {
 	wait func(ctx context.Context, d time.Duration) error
 }
 
-// Webhooks is the door for registrations and, while Run runs, whoever tells their receivers.
+// Webhooks tells receivers what happens, while Run runs.
 type Webhooks struct {
 	ledger  *ledger.Ledger
-	gate    *gate.Gate
 	options Options
 	log     *slog.Logger
 	figures *figures
@@ -60,16 +58,14 @@ type Webhooks struct {
 	tests   *tests
 }
 
-// New puts the door's routes on a mux.
-func New(mux *http.ServeMux, l *ledger.Ledger, g *gate.Gate, o Options) *Webhooks {
+// New makes the deliveries of a ledger.
+func New(l *ledger.Ledger, o Options) *Webhooks {
 	o = o.withDefaults()
-	s := &signer{path: filepath.Join(o.Dir, signingFile), certificateURL: o.PublicURL + certificatePath}
-	w := &Webhooks{
-		ledger: l, gate: g, options: o, log: o.Logger, figures: newFigures(o.Metrics, o.clock.now),
+	s := &signer{path: filepath.Join(o.Dir, signingFile), certificateURL: o.PublicURL + wire.CertificatePath}
+	return &Webhooks{
+		ledger: l, options: o, log: o.Logger, figures: newFigures(o.Metrics, o.clock.now),
 		signer: s, sender: newSender(s, o.Reach), tests: newTests(o.clock.now),
 	}
-	w.routes(mux)
-	return w
 }
 
 func (o Options) withDefaults() Options {
@@ -88,7 +84,17 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func (w *Webhooks) delivers() bool { return w.options.Dir != "" }
+// Delivers reports whether this node delivers anything.
+func (w *Webhooks) Delivers() bool { return w.options.Dir != "" }
+
+// Judge refuses a receiver's address that can be told to be out of reach by its text alone.
+func (w *Webhooks) Judge(address string) error { return w.options.Reach.judge(address) }
+
+// Certificate gives the certificate, in DER, of the key with which bodies are signed.
+func (w *Webhooks) Certificate() ([]byte, error) {
+	_, der, err := w.signer.identity()
+	return der, err
+}
 
 // pause waits, or returns the error of a context that ends before.
 func pause(ctx context.Context, d time.Duration) error {
@@ -104,7 +110,7 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // Run tells receivers what happens until the context ends. It returns once nothing is under way any more.
 func (w *Webhooks) Run(ctx context.Context) error {
-	if !w.delivers() || w.ledger.Fault() != nil {
+	if !w.Delivers() || w.ledger.Fault() != nil {
 		return nil
 	}
 	if err := os.MkdirAll(w.options.Dir, 0o700); err != nil {

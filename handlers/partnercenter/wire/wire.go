@@ -45,6 +45,12 @@ func OrderPath(customer domain.TenantID, order domain.OrderID) string {
 	return "/v1/customers/" + customer.String() + "/orders/" + order.String()
 }
 
+// The addresses about webhooks themselves, below the host.
+const (
+	CertificatePath = "/webhooks/v1/certificate.cer"
+	TestEventsPath  = "/webhooks/v1/registration/validationEvents/" // and the id of a test event
+)
+
 // RecordPath is the address of an audit record, below the host.
 func RecordPath(id string) string { return "/auditactivity/v1/auditrecords/" + id }
 
