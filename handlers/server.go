@@ -61,7 +61,7 @@ func New(l *ledger.Ledger, authenticator auth.Authenticator, o Options) *Handler
 	}
 	registry := prometheus.NewRegistry()
 	mux := http.NewServeMux()
-	entrance := gate.New(l, auth.Remember(authenticator), o.Rate, o.Burst)
+	entrance := gate.New(l, auth.Remember(authenticator), gate.Options{Rate: o.Rate, Burst: o.Burst, Metrics: registry})
 	native := api.New(mux, l, entrance, api.Options{
 		Logger: o.Logger, Streams: o.Streams, PositionWait: o.PositionWait, Heartbeat: o.Heartbeat, Metrics: registry,
 	})

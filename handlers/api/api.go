@@ -37,7 +37,6 @@ type API struct {
 	options Options
 	huma    huma.API
 	mux     *http.ServeMux
-	metrics *metrics
 	streams *streams
 
 	stopOnce sync.Once
@@ -52,10 +51,10 @@ func New(mux *http.ServeMux, l *ledger.Ledger, g *gate.Gate, options Options) *A
 		gate:     g,
 		options:  options,
 		mux:      mux,
-		metrics:  newMetrics(options.Metrics, l),
 		streams:  newStreams(options.Streams),
 		stopping: make(chan struct{}),
 	}
+	options.Metrics.MustRegister(ledgerFigures{l})
 	a.huma = humago.New(a, configuration())
 	a.routes()
 	a.publish()

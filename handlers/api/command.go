@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -62,7 +61,7 @@ func command[C domain.Command](a *API, summary string) {
 			if err != nil {
 				return nil, err
 			}
-			answer, err := a.execute(ctx, call)
+			answer, err := a.gate.Execute(ctx, call)
 			if err != nil {
 				return nil, err
 			}
@@ -128,14 +127,6 @@ func positionOf(tag string) (uint64, error) {
 		return 0, problem.Invalid(domain.FieldError{Field: "header.If-Match", Detail: `is not a position: write a whole number in quotes, such as "41802"`})
 	}
 	return n, nil
-}
-
-// execute has the ledger judge a command and counts the outcome.
-func (a *API) execute(ctx context.Context, call ledger.Call) (ledger.Answer, error) {
-	started := time.Now()
-	answer, err := a.ledger.Execute(ctx, call)
-	a.metrics.commandDone(call, answer, err, time.Since(started))
-	return answer, err
 }
 
 func encode(a ledger.Answer) *commandOutput {

@@ -1,64 +1,10 @@
 package api
 
 import (
-	"errors"
-	"net/http"
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
-	"permledger/domain"
 	"permledger/handlers/ledger"
-	"permledger/handlers/problem"
 )
-
-// metrics are the API's figures. No label holds anything a client chose.
-type metrics struct {
-	commands *prometheus.CounterVec
-	seconds  *prometheus.HistogramVec
-	denied   *prometheus.CounterVec
-}
-
-func newMetrics(r *prometheus.Registry, l *ledger.Ledger) *metrics {
-	m := &metrics{
-		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "permledger_commands_total", Help: "Commands by name and outcome: recorded, already-so, dry-run, or the code of the refusal.",
-		}, []string{"command", "outcome"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "permledger_command_seconds", Help: "Time from a decoded command to its answer.",
-			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10},
-		}, []string{"command"}),
-		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "permledger_denied_attempts_total", Help: "Commands refused because of who sent them, whose customer it was, or a rule of customer purchases (L7).",
-		}, []string{"code"}),
-	}
-	r.MustRegister(m.commands, m.seconds, m.denied, ledgerFigures{l})
-	return m
-}
-
-func (m *metrics) commandDone(call ledger.Call, answer ledger.Answer, err error, took time.Duration) {
-	name := call.Command.CommandName()
-	m.seconds.WithLabelValues(name).Observe(took.Seconds())
-	m.commands.WithLabelValues(name, outcomeOf(call, answer, err)).Inc()
-	if _, refused := errors.AsType[*domain.Error](err); refused {
-		if p := problem.Of(err); p.Status == http.StatusForbidden || p.Status == http.StatusNotFound {
-			m.denied.WithLabelValues(string(p.Code)).Inc()
-		}
-	}
-}
-
-func outcomeOf(call ledger.Call, answer ledger.Answer, err error) string {
-	switch {
-	case err != nil:
-		return string(problem.Of(err).Code)
-	case call.DryRun:
-		return "dry-run"
-	case len(answer.Events) == 0:
-		return "already-so"
-	default:
-		return "recorded"
-	}
-}
 
 // ledgerFigures reads the ledger's own figures when they are asked for.
 type ledgerFigures struct{ ledger *ledger.Ledger }

@@ -51,7 +51,7 @@ func (r *request) name() string {
 
 // execute sends a command and waits until queries see what followed from it.
 func (r *request) execute(id domain.CommandID, c domain.Command, expected uint64) (ledger.Answer, error) {
-	answer, err := r.door.ledger.Execute(r.Context(), r.call(id, c, expected))
+	answer, err := r.door.gate.Execute(r.Context(), r.call(id, c, expected))
 	if err != nil {
 		return ledger.Answer{}, err
 	}
@@ -62,7 +62,7 @@ func (r *request) execute(id domain.CommandID, c domain.Command, expected uint64
 func (r *request) weigh(id domain.CommandID, c domain.Command) (ledger.Answer, error) {
 	call := r.call(id, c, 0)
 	call.DryRun = true
-	return r.door.ledger.Execute(r.Context(), call)
+	return r.door.gate.Execute(r.Context(), call)
 }
 
 func (r *request) call(id domain.CommandID, c domain.Command, expected uint64) ledger.Call {

@@ -1,17 +1,21 @@
 // Package gate is what a request passes on its way to any door's handler: who sends it, how often, is there
-// anything to answer from, and what may they read. The doors give its refusals their own words.
+// anything to answer from, and what may they read. Commands go through it to the ledger, where they are counted. The
+// doors give its refusals their own words.
 package gate
 
 import (
+	"cmp"
 	"net/http"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"permledger/handlers/auth"
 	"permledger/handlers/ledger"
 	"permledger/handlers/problem"
 )
 
-// The limits of one principal where none are given: requests a second, and how many may come at once.
+// The limits of one principal where Options give none: requests a second, and how many may come at once.
 const (
 	DefaultRate  = 50_000
 	DefaultBurst = 100_000
@@ -25,17 +29,23 @@ type Gate struct {
 	ledger  *ledger.Ledger
 	auth    auth.Authenticator
 	limiter *auth.Limiter
+	figures *figures
 }
 
-// New makes the gate of a ledger. A rate or burst of 0 stands for the default.
-func New(l *ledger.Ledger, authenticator auth.Authenticator, rate float64, burst int) *Gate {
-	if rate == 0 {
-		rate = DefaultRate
+// Options tune a gate. Zero values stand for the defaults.
+type Options struct {
+	Rate    float64              // requests a second of one principal
+	Burst   int                  // how many of them may come at once
+	Metrics *prometheus.Registry // takes the figures; a registry of its own when nil
+}
+
+// New makes the gate of a ledger.
+func New(l *ledger.Ledger, authenticator auth.Authenticator, o Options) *Gate {
+	if o.Metrics == nil {
+		o.Metrics = prometheus.NewRegistry()
 	}
-	if burst == 0 {
-		burst = DefaultBurst
-	}
-	return &Gate{ledger: l, auth: authenticator, limiter: auth.NewLimiter(rate, burst, maxPrincipals)}
+	limiter := auth.NewLimiter(cmp.Or(o.Rate, DefaultRate), cmp.Or(o.Burst, DefaultBurst), maxPrincipals)
+	return &Gate{ledger: l, auth: authenticator, limiter: limiter, figures: newFigures(o.Metrics)}
 }
 
 // Admit asks who sends a request, how often, and whether there is anything to answer from.

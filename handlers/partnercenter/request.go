@@ -173,7 +173,7 @@ func commandID(r *http.Request) (domain.CommandID, error) {
 
 // execute has the ledger judge a command.
 func (d *Door) execute(in *request, c domain.Command) (ledger.Answer, error) {
-	a, err := d.ledger.Execute(in.Context(), ledger.Call{
+	a, err := d.gate.Execute(in.Context(), ledger.Call{
 		ID: in.command, Actor: in.Actor, Command: c, CorrelationID: problem.RequestOf(in.Context()).Correlation,
 	})
 	if err != nil && in.access.signedIn && in.Actor.User.IsZero() && problem.Of(err).Code == domain.CodeRoleNotAllowed {
