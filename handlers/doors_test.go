@@ -68,3 +68,29 @@ func TestCommandsAreCountedThroughWhicheverDoorTheyCome(t *testing.T) {
 		require.Equal(t, 1, counted(t, h, fmt.Sprintf(`permledger_denied_attempts_total{code=%q}`, code)))
 	}
 }
+
+func TestUnknownAddressesAreAnsweredInTheirDoorsWords(t *testing.T) {
+	t.Parallel()
+	h, key, _ := opened(t)
+	admin := token(t, key)
+	ask(t, h, admin, http.MethodPost, "/api/commands/RegisterPartner", `{"name":"Fabrikam","country":"TW","currency":"USD"}`)
+	for words, addresses := range map[string][]string{
+		`{"code":"1000","description":"Not found.","data":[],"source":"permledger"}`: {
+			"/v1", "/v1/", "/v1/invoices", "/V1/Invoices", "/v1/customers/1/2/3", "/auditactivity", "/auditactivity/v2/auditrecords",
+			"/AuditActivity/v1/x", "/webhooks", "/webhooks/v1", "/WebHooks/V1/Registration/x", "/webhooks/v2/registration",
+		},
+		`"error":{"code":"InvalidResourceType"`: {"/providers/Microsoft.Capacity/catalogs", "/Providers/microsoft.capacity/", "/providers/Microsoft.Capacity", "/providers/Microsoft.Capacity/reservations/x"},
+		`"error":{"code":"InvalidResourceNamespace"`: {
+			"/providers", "/providers/", "/providers/Microsoft.Compute/virtualMachines", "/PROVIDERS/x", "/providers/Microsoft.CapacityX/reservations",
+		},
+		`"code":"no-such-route"`: {"/", "/v2/customers", "/v1x", "/providersx", "/webhook", "/api/policies", "/subscriptions/1/providers/Microsoft.Capacity/x"},
+	} {
+		for _, address := range addresses {
+			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+				answer := ask(t, h, admin, method, address+"?api-version=2022-11-01", "")
+				require.Equal(t, http.StatusNotFound, answer.Code, "%s %s: %s", method, address, answer.Body)
+				require.Contains(t, answer.Body.String(), words, "%s %s", method, address)
+			}
+		}
+	}
+}

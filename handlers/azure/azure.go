@@ -30,11 +30,14 @@ const (
 	sessionLife = time.Hour
 )
 
-// namespace is the provider's name, as Azure writes it.
+// root begins the addresses of all providers. What lies there is the door's, known or not.
+const root = "/providers"
+
+// namespace is the name of the one provider there is, as Azure writes it.
 const namespace = "Microsoft.Capacity"
 
-// provider begins every address of the door.
-const provider = "/providers/" + namespace
+// provider begins the addresses of the provider.
+const provider = root + "/" + namespace
 
 // Door serves Microsoft.Capacity for one ledger.
 type Door struct {
@@ -50,13 +53,16 @@ func New(l *ledger.Ledger, g *gate.Gate) *Door {
 		method, path, _ := strings.Cut(pattern, " ")
 		d.mux.HandleFunc(method+" "+strings.ToLower(provider+path), d.through(route))
 	}
-	d.mux.HandleFunc(strings.ToLower(provider)+"/", d.through(elsewhere))
+	for _, path := range []string{provider, provider + "/"} {
+		d.mux.HandleFunc(strings.ToLower(path), d.through(route{anybody, (*Door).noResource}))
+	}
+	d.mux.HandleFunc("/", d.through(route{anybody, (*Door).noProvider}))
 	return d
 }
 
-// Knows reports whether an address is of this provider. Its case does not matter, as with Azure.
+// Knows reports whether an address is for this door to answer. Its case does not matter, as with Azure.
 func (d *Door) Knows(path string) bool {
-	return len(path) > len(provider) && strings.EqualFold(path[:len(provider)], provider) && path[len(provider)] == '/'
+	return len(path) >= len(root) && strings.EqualFold(path[:len(root)], root) && (len(path) == len(root) || path[len(root)] == '/')
 }
 
 // ServeHTTP implements http.Handler. The ids in an address are GUIDs, so that nothing is lost in small letters.

@@ -152,7 +152,12 @@ var members = map[string]string{
 
 func memberOf(field string) string { return cmp.Or(members[field], field) }
 
-// nothing answers for addresses and methods that the door does not have.
-func (*Door) nothing(*request) (any, error) {
-	return nil, problem.Refuse(problem.CodeNoSuchRoute, "The resource type could not be found in the namespace 'Microsoft.Capacity', or not with this method.")
+// noResource answers for addresses and methods that the provider does not have.
+func (*Door) noResource(*request) (any, error) {
+	return nil, problem.Refuse(problem.CodeNoSuchRoute, "The resource type could not be found in the namespace '"+namespace+"', or not with this method.")
+}
+
+// noProvider answers for addresses of other providers.
+func (*Door) noProvider(*request) (any, error) {
+	return nil, refusal{http.StatusNotFound, "InvalidResourceNamespace", "The namespace is not known here. There is '" + namespace + "' alone."}
 }
