@@ -61,6 +61,7 @@ func Commands() []Command {
 		ReturnReservation{},
 		RenewReservation{},
 		ChangeReservationScope{},
+		RenameReservation{},
 		SplitReservation{},
 		MergeReservations{},
 		RegisterWebhook{},

@@ -53,6 +53,7 @@ var catalogue = []kind{
 	describe[ReservationReturned](1, "Units of a reservation were cancelled and refunded pro rata."),
 	describe[ReservationRenewed](1, "Automatic renewal was switched, or a reservation got its successor."),
 	describe[ReservationScopeChanged](1, "The discount now applies to another scope (S14)."),
+	describe[ReservationRenamed](1, "A reservation is shown under another name."),
 	describe[ReservationSplit](1, "A reservation became two whose quantities sum to it."),
 	describe[ReservationsMerged](1, "Equal reservations became one."),
 	describe[WebhookRegistered](1, "The partner is told of events at an address from now on, instead of any before (S10)."),

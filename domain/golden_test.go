@@ -48,10 +48,11 @@ func sample(t *testing.T) map[string]domain.Event {
 	b.Given(domaintest.Admin, returned(bought.ReservationID, 1))
 	b.Given(domaintest.Admin, domain.ChangeReservationScope{CustomerID: domaintest.Customer, ReservationID: bought.ReservationID, Scope: domain.Scope{Type: domain.Single}})
 	parts := domaintest.One[domain.ReservationSplit](t, b.Accepted(domaintest.Admin, domain.SplitReservation{CustomerID: domaintest.Customer, ReservationID: bought.ReservationID, Quantities: []int64{1, 1}}))
-	b.Given(domaintest.Admin, domain.MergeReservations{CustomerID: domaintest.Customer, ReservationIDs: []domain.ReservationID{parts.Into[0].ReservationID, parts.Into[1].ReservationID}})
+	merged := b.Accepted(domaintest.Admin, domain.MergeReservations{CustomerID: domaintest.Customer, ReservationIDs: []domain.ReservationID{parts.Into[0].ReservationID, parts.Into[1].ReservationID}})
 	b.Given(domaintest.Admin, domaintest.Remove(domaintest.Buyer, domain.Owner), domaintest.Revoke(domain.AzureReservedInstances))
 	b.Given(domaintest.Admin, domaintest.SavingsPlan("1.50"), domaintest.SavingsPlanReport("0.01"))
 	b.Given(domaintest.Admin, domaintest.Hook("https://hooks.fabrikam.example/permledger", domain.PolicyCreated, domain.PurchaseCreated), domain.RemoveWebhook{})
+	b.Given(domaintest.Admin, renamed(domaintest.One[domain.ReservationsMerged](t, merged).Into.ReservationID, "Web servers"))
 	events := make(map[string]domain.Event)
 	for _, f := range b.Facts {
 		events[f.Event.EventType()] = f.Event
@@ -154,6 +155,8 @@ func TestL5EveryFieldAtFaultIsNamed(t *testing.T) {
 		{domain.ReturnReservation{}, []string{"customerId", "reservationId", "quantity"}},
 		{domain.RenewReservation{}, []string{"customerId", "reservationId"}},
 		{domain.ChangeReservationScope{Scope: domain.Scope{Type: domain.Shared, SubscriptionID: domaintest.Subscription}}, []string{"customerId", "reservationId", "scope.subscriptionId"}},
+		{domain.RenameReservation{}, []string{"customerId", "reservationId", "displayName"}},
+		{renamed(domain.ReservationID{UUID: uuid.Max}, strings.Repeat("x", 257)), []string{"displayName"}},
 		{domain.SplitReservation{Quantities: []int64{1, 0}}, []string{"customerId", "reservationId", "quantities[1]"}},
 		{domain.SplitReservation{CustomerID: domaintest.Customer, ReservationID: domain.ReservationID{UUID: uuid.Max}, Quantities: []int64{1}}, []string{"quantities"}},
 		{domain.MergeReservations{ReservationIDs: []domain.ReservationID{{UUID: uuid.Max}, {UUID: uuid.Max}}}, []string{"customerId", "reservationIds"}},

@@ -48,6 +48,7 @@ func (c MergeReservations) validate(f *faults) {
 
 func (e ReservationsMerged) evolve(t *tables, _ Fact) {
 	var whole reservation
+	first, _ := t.reservations.get(e.ReservationIDs[0])
 	for _, id := range e.ReservationIDs {
 		t.change(id, func(r *reservation) {
 			r.renew = false
@@ -55,13 +56,14 @@ func (e ReservationsMerged) evolve(t *tables, _ Fact) {
 			r.quantity, r.state = 0, stateMerged
 		})
 	}
-	whole.quantity = int32(e.Into.Quantity)
+	whole.quantity, whole.name = int32(e.Into.Quantity), first.name
 	t.reservations.set(e.Into.ReservationID, whole)
 }
 
-// alike reports whether two reservations differ in quantity and pending renewal only.
+// alike reports whether two reservations differ in quantity, pending renewal and name only. What they become has the
+// name of the first.
 func alike(a, b reservation) bool {
-	a.quantity, a.renew = b.quantity, b.renew
+	a.quantity, a.renew, a.name = b.quantity, b.renew, b.name
 	return a == b
 }
 

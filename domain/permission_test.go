@@ -160,6 +160,7 @@ func everyCommandFor(id domain.TenantID) []domain.Command {
 		domain.ReturnReservation{CustomerID: id, ReservationID: reservation, Quantity: 1},
 		domain.RenewReservation{CustomerID: id, ReservationID: reservation, Enabled: &on},
 		domain.ChangeReservationScope{CustomerID: id, ReservationID: reservation, Scope: domain.Scope{Type: domain.Shared}},
+		domain.RenameReservation{CustomerID: id, ReservationID: reservation, DisplayName: "Web servers"},
 		domain.SplitReservation{CustomerID: id, ReservationID: reservation, Quantities: []int64{1, 1}},
 		domain.MergeReservations{CustomerID: id, ReservationIDs: []domain.ReservationID{reservation, {UUID: domaintest.ID("other reservation")}}},
 	}

@@ -38,7 +38,9 @@ func (c RenewReservation) validate(f *faults) {
 }
 
 func (e ReservationRenewed) evolve(t *tables, f Fact) {
+	var name uint64
 	t.change(e.ReservationID, func(r *reservation) {
+		name = r.name
 		if e.Enabled != nil {
 			r.renew = *e.Enabled
 		}
@@ -48,6 +50,8 @@ func (e ReservationRenewed) evolve(t *tables, f Fact) {
 	})
 	if e.Successor != nil {
 		t.reserve(*e.Successor, f)
+		// The event calls the successor by its size, since the decision knew no name to give it.
+		t.change(e.Successor.ReservationID, func(r *reservation) { r.name = name })
 	}
 }
 

@@ -81,8 +81,9 @@ type reservation struct {
 	billing  SubscriptionID
 	scope    SubscriptionID // zero for Shared
 	offer    *offer
-	unit     int64 // price of one unit in minor units of the customer's currency; −1 when unknown
-	starts   int64 // Unix seconds
+	unit     int64  // price of one unit in minor units of the customer's currency; −1 when unknown
+	starts   int64  // Unix seconds
+	name     uint64 // nameTag of the name
 	quantity int32
 	state    reservationState
 	renew    bool // automatic renewal is on
@@ -125,6 +126,7 @@ func (t *tables) reserve(b Bought, f Fact) {
 		offer:    t.intern(offer{b.Offer, b.Family}),
 		unit:     -1,
 		starts:   b.StartsAt.Unix(),
+		name:     nameTag(b.DisplayName),
 		quantity: int32(b.Quantity),
 	}
 	if !b.UnitPrice.IsZero() {

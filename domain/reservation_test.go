@@ -39,6 +39,7 @@ func partnerOnly(id domain.ReservationID) []domain.Command {
 		returned(id, 1),
 		domain.RenewReservation{CustomerID: domaintest.Customer, ReservationID: id, Enabled: &on},
 		domain.ChangeReservationScope{CustomerID: domaintest.Customer, ReservationID: id, Scope: domain.Scope{Type: domain.Single}},
+		renamed(id, "Web servers"),
 		domain.SplitReservation{CustomerID: domaintest.Customer, ReservationID: id, Quantities: []int64{1, 1}},
 		domain.MergeReservations{CustomerID: domaintest.Customer, ReservationIDs: []domain.ReservationID{id, {UUID: domaintest.ID("other")}}},
 	}
@@ -46,7 +47,7 @@ func partnerOnly(id domain.ReservationID) []domain.Command {
 
 func TestAnAdminAgentDoesForTheCustomerWhatTheCustomerMayNot(t *testing.T) {
 	t.Parallel()
-	for _, c := range partnerOnly(domain.ReservationID{})[:5] {
+	for _, c := range partnerOnly(domain.ReservationID{})[:6] {
 		b := domaintest.Ready(t)
 		bought := domaintest.One[domain.CustomerPurchasedReservation](t, b.Accepted(domaintest.Buyer, domaintest.Purchase(2)))
 		for _, mine := range partnerOnly(bought.ReservationID) {

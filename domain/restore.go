@@ -86,7 +86,7 @@ func (b *Book) restoreCommerce(r *snapshotReader) {
 		id := ReservationID{r.id()}
 		v := reservation{
 			order: OrderID{r.id()}, billing: SubscriptionID{r.id()}, scope: SubscriptionID{r.id()},
-			offer: offerAt(r.uint()), unit: r.int(), starts: r.int(),
+			offer: offerAt(r.uint()), unit: r.int(), starts: r.int(), name: r.uint(),
 			quantity: int32(r.int()), state: reservationState(r.uint()), renew: r.flag(), renewed: r.flag(),
 		}
 		b.reservations.current[id] = v

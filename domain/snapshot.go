@@ -15,7 +15,7 @@ import (
 
 // snapshotVersion changes with the layout of a snapshot or of the state itself; a snapshot of another
 // version is not read, and the log is folded instead.
-const snapshotVersion = 3
+const snapshotVersion = 4
 
 // ErrSnapshot says that a snapshot cannot be used: it is damaged, or of another version.
 var ErrSnapshot = errors.New("the snapshot of the decision state cannot be used")
@@ -212,6 +212,7 @@ func (w *snapshotWriter) reservation(r reservation, offers map[*offer]uint64) {
 	w.uint(offers[r.offer])
 	w.int(r.unit)
 	w.int(r.starts)
+	w.uint(r.name)
 	w.int(int64(r.quantity))
 	w.uint(uint64(r.state))
 	w.flag(r.renew)

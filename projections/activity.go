@@ -123,6 +123,8 @@ func foldActivity(b *batch, e Entry) error {
 		return done(b, e, "reservation", event.ReservationID)
 	case domain.ReservationScopeChanged:
 		return done(b, e, "reservation", event.ReservationID)
+	case domain.ReservationRenamed:
+		return done(b, e, "reservation", event.ReservationID)
 	case domain.ReservationSplit:
 		return done(b, e, "reservation", event.ReservationID)
 	case domain.ReservationsMerged:

@@ -93,7 +93,7 @@ func foldCustomers(b *batch, e Entry) error {
 		domain.CustomerPurchasedReservation, domain.PartnerPurchasedReservation,
 		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationExchanged, domain.ReservationReturned, domain.ReservationRenewed,
-		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
+		domain.ReservationScopeChanged, domain.ReservationRenamed, domain.ReservationSplit, domain.ReservationsMerged,
 		domain.WebhookRegistered, domain.WebhookRemoved,
 		domain.AttemptDenied:
 		return nil

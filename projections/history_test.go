@@ -73,7 +73,7 @@ func (h *history) note(f domain.Fact) {
 		domain.ReservationPriceSet,
 		domain.PurchasePermissionGranted, domain.PurchasePermissionRevoked,
 		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
-		domain.ReservationReturned, domain.ReservationScopeChanged,
+		domain.ReservationReturned, domain.ReservationScopeChanged, domain.ReservationRenamed,
 		domain.WebhookRegistered, domain.WebhookRemoved, domain.AttemptDenied:
 		// makes neither a customer nor a reservation
 	}
@@ -176,6 +176,7 @@ func (h *history) afterwards(r domain.Bought, wanted domain.Wanted, on bool) dom
 		domain.RenewReservation{CustomerID: customer, ReservationID: r.ReservationID, Enabled: &on},
 		domain.RenewReservation{CustomerID: customer, ReservationID: r.ReservationID},
 		domain.ChangeReservationScope{CustomerID: customer, ReservationID: r.ReservationID, Scope: wanted.Scope},
+		domain.RenameReservation{CustomerID: customer, ReservationID: r.ReservationID, DisplayName: pick(h, "Web servers", "資料庫", wanted.SKU)},
 		domain.SplitReservation{CustomerID: customer, ReservationID: r.ReservationID, Quantities: []int64{1, max(1, r.Quantity-1)}},
 		domain.MergeReservations{CustomerID: customer, ReservationIDs: []domain.ReservationID{r.ReservationID, h.other(r)}},
 	}...)

@@ -246,7 +246,7 @@ func foldOrders(b *batch, e Entry) error {
 		domain.SubscriptionRoleAssigned, domain.SubscriptionRoleRemoved,
 		domain.ReservationPriceSet,
 		domain.PurchasePermissionGranted, domain.PurchasePermissionRevoked,
-		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
+		domain.ReservationScopeChanged, domain.ReservationRenamed, domain.ReservationSplit, domain.ReservationsMerged,
 		domain.WebhookRegistered, domain.WebhookRemoved,
 		domain.AttemptDenied:
 		return nil

@@ -109,7 +109,7 @@ func foldPermissions(b *batch, e Entry) error {
 		domain.CustomerPurchasedReservation, domain.PartnerPurchasedReservation,
 		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationExchanged, domain.ReservationReturned, domain.ReservationRenewed,
-		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
+		domain.ReservationScopeChanged, domain.ReservationRenamed, domain.ReservationSplit, domain.ReservationsMerged,
 		domain.WebhookRegistered, domain.WebhookRemoved,
 		domain.AttemptDenied:
 		return nil

@@ -73,7 +73,7 @@ func foldPrices(b *batch, e Entry) error {
 		domain.CustomerPurchasedReservation, domain.PartnerPurchasedReservation,
 		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationExchanged, domain.ReservationReturned, domain.ReservationRenewed,
-		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
+		domain.ReservationScopeChanged, domain.ReservationRenamed, domain.ReservationSplit, domain.ReservationsMerged,
 		domain.WebhookRegistered, domain.WebhookRemoved,
 		domain.AttemptDenied:
 		return nil

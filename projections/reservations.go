@@ -169,6 +169,10 @@ func foldReservations(b *batch, e Entry) error {
 		return b.change("reservation", event.ReservationID,
 			`UPDATE reservations SET scope = ?, scope_subscription = ?, changed = ?, changed_time = ? WHERE id = ?`,
 			string(event.Scope.Type), guid(event.Scope.SubscriptionID.UUID), int64(e.Position), instant(e.Time), guid(event.ReservationID.UUID))
+	case domain.ReservationRenamed:
+		return b.change("reservation", event.ReservationID,
+			`UPDATE reservations SET display_name = ?, changed = ?, changed_time = ? WHERE id = ?`,
+			event.DisplayName, int64(e.Position), instant(e.Time), guid(event.ReservationID.UUID))
 	case domain.ReservationSplit:
 		return becomes(b, e, []domain.ReservationID{event.ReservationID}, event.Into, ReservationSplit, bySplit)
 	case domain.ReservationsMerged:

@@ -372,6 +372,21 @@ func TestASuccessorKeepsTheNameOfWhatItSucceeds(t *testing.T) {
 	}
 }
 
+func TestARenamedReservationIsShownUnderItsNameAndItsOrderUnderTheOneItWasBoughtWith(t *testing.T) {
+	t.Parallel()
+	b := ready(t)
+	r := b.buys(cast.Admin, 2)
+	b.after(cast.Admin, domain.RenameReservation{CustomerID: cast.Customer, ReservationID: r.ReservationID, DisplayName: "網頁"})
+	row := b.reservation(r.ReservationID)
+	require.Equal(t, "網頁", row.DisplayName)
+	require.Greater(t, row.Changed, row.Position)
+	require.Equal(t, r.DisplayName, b.order(r.OrderID).DisplayName)
+	page, err := b.Activity(t.Context(), contoso, ActivityFilter{Actions: []string{"ReservationRenamed"}}, Paging{})
+	require.NoError(t, err)
+	require.Len(t, page.Items, 1)
+	require.Equal(t, []string{"Rename Reservation", r.ReservationID.String()}, []string{page.Items[0].Label, page.Items[0].Target})
+}
+
 func TestWhichProductsWerePermittedIsKnownOfEveryPosition(t *testing.T) {
 	t.Parallel()
 	b := ready(t)

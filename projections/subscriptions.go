@@ -107,7 +107,7 @@ func foldSubscriptions(b *batch, e Entry) error {
 		domain.CustomerPurchasedReservation, domain.PartnerPurchasedReservation,
 		domain.CustomerPurchasedSavingsPlan, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationExchanged, domain.ReservationReturned, domain.ReservationRenewed,
-		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
+		domain.ReservationScopeChanged, domain.ReservationRenamed, domain.ReservationSplit, domain.ReservationsMerged,
 		domain.WebhookRegistered, domain.WebhookRemoved,
 		domain.AttemptDenied:
 		return nil

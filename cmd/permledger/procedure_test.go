@@ -149,6 +149,7 @@ func partnerOnlyAfterwards(t *testing.T, s *server, admin, buyer, reservation st
 		body map[string]any
 	}{
 		{"ChangeReservationScope", with(map[string]any{"scope": map[string]any{"type": "Single", "subscriptionId": second}})},
+		{"RenameReservation", with(map[string]any{"displayName": "Front end"})},
 		{"RenewReservation", with(map[string]any{"enabled": true})},
 		{"ExchangeReservation", with(map[string]any{"quantity": 1, "to": []any{larger}})},
 		{"ReturnReservation", with(map[string]any{"quantity": 1})},

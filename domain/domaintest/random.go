@@ -128,6 +128,7 @@ func (w world) step(rt *rapid.T, reservations []domain.ReservationID) Step {
 		domain.RenewReservation{CustomerID: customer, ReservationID: reservation, Enabled: &on},
 		domain.RenewReservation{CustomerID: customer, ReservationID: reservation},
 		domain.ChangeReservationScope{CustomerID: customer, ReservationID: reservation, Scope: wanted.Scope},
+		domain.RenameReservation{CustomerID: customer, ReservationID: reservation, DisplayName: rapid.SampledFrom([]string{"web", "db", offer.SKU}).Draw(rt, "name")},
 		domain.SplitReservation{CustomerID: customer, ReservationID: reservation, Quantities: []int64{quantity, 1}},
 		Hook("https://hooks.example/in", domain.WebhookEvents()[:quantity]...),
 		domain.RemoveWebhook{},

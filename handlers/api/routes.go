@@ -29,6 +29,7 @@ func (a *API) routes() {
 	command[domain.ReturnReservation](a, "Cancel units of a reservation for a refund")
 	command[domain.RenewReservation](a, "Switch automatic renewal, or renew now")
 	command[domain.ChangeReservationScope](a, "Change where a reservation's discount applies")
+	command[domain.RenameReservation](a, "Give a reservation another name")
 	command[domain.SplitReservation](a, "Make two reservations of one")
 	command[domain.MergeReservations](a, "Make one reservation of several")
 	command[domain.RegisterWebhook](a, "Be told of events at an address; without it nothing is sent")

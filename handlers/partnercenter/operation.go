@@ -46,6 +46,7 @@ var operations = map[string]operation{
 	domain.ReservationReturned{}.EventType():          {updateOrder, resourceOrder},
 	domain.ReservationRenewed{}.EventType():           {updateOrder, resourceOrder},
 	domain.ReservationScopeChanged{}.EventType():      {updateOrder, resourceOrder},
+	domain.ReservationRenamed{}.EventType():           {updateOrder, resourceOrder},
 	domain.ReservationSplit{}.EventType():             {updateOrder, resourceOrder},
 	domain.ReservationsMerged{}.EventType():           {updateOrder, resourceOrder},
 	domain.WebhookRegistered{}.EventType():            {"update_webhook", resourceWebhook},

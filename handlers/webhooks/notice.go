@@ -56,7 +56,7 @@ func (f *follower) noticeOf(ctx context.Context, events []projections.Event) (no
 		domain.ReservationPriceSet,
 		domain.PartnerPurchasedReservation, domain.PartnerPurchasedSavingsPlan,
 		domain.ReservationExchanged, domain.ReservationReturned, domain.ReservationRenewed,
-		domain.ReservationScopeChanged, domain.ReservationSplit, domain.ReservationsMerged,
+		domain.ReservationScopeChanged, domain.ReservationRenamed, domain.ReservationSplit, domain.ReservationsMerged,
 		domain.WebhookRegistered, domain.WebhookRemoved,
 		domain.AttemptDenied:
 		return notice{}, fmt.Errorf("event %d: nobody is told of %s", first.Position, first.Type)
