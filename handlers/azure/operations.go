@@ -20,7 +20,7 @@ var offered = []operationDisplay{
 	{namespace, "reservationOrders", "read", "Read reservation orders"},
 	{namespace, "reservationOrders", "write", "Buy a reservation"},
 	{namespace, "reservationOrders/reservations", "read", "Read reservations"},
-	{namespace, "reservationOrders/reservations", "write", "Change the scope or the renewal of a reservation"},
+	{namespace, "reservationOrders/reservations", "write", "Change the scope, the renewal or the name of a reservation"},
 	{namespace, "reservationOrders/reservations/availableScopes", "action", "Ask where a discount can apply"},
 	{namespace, "reservationOrders/split", "action", "Split a reservation"},
 	{namespace, "reservationOrders/merge", "action", "Merge reservations"},

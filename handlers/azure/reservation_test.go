@@ -177,6 +177,40 @@ func TestAPartnerSwitchesRenewalAndACustomerIsToldToAsk(t *testing.T) {
 	require.Equal(t, armreservations.AppliedScopeTypeSingle, *changed.Properties.AppliedScopeType)
 }
 
+func TestAPartnerRenamesAndACustomerIsToldToAsk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	order, reservation := w.buy(w.admin, 1)
+	rename := func(name string) armreservations.Patch {
+		return armreservations.Patch{Properties: &armreservations.PatchProperties{Name: &name}}
+	}
+	_, err := done(clients(t, w.buyer).NewReservationClient().BeginUpdate(t.Context(), order, reservation, rename("db"), nil))
+	require.Contains(t, refused(t, err, http.StatusForbidden, "Forbidden"), "Ask Fabrikam")
+	agent := clients(t, w.admin).NewReservationClient()
+	changed, err := done(agent.BeginUpdate(t.Context(), order, reservation, rename("db"), nil))
+	require.NoError(t, err)
+	require.Equal(t, "db", *changed.Properties.DisplayName)
+	bought, err := clients(t, w.admin).NewReservationOrderClient().Get(t.Context(), order, nil)
+	require.NoError(t, err)
+	require.Equal(t, "web", *bought.Properties.DisplayName, "the order keeps the name under which it was bought")
+	_, err = done(agent.BeginUpdate(t.Context(), order, reservation, rename("db"), nil))
+	refused(t, err, http.StatusBadRequest, "PatchValuesSameAsExisting")
+
+	all := rename("網頁")
+	all.Properties.Renew = new(true)
+	all.Properties.AppliedScopeType = new(armreservations.AppliedScopeTypeSingle)
+	all.Properties.AppliedScopes = []*string{new("/subscriptions/" + w.second.String())}
+	changed, err = done(agent.BeginUpdate(t.Context(), order, reservation, all, nil))
+	require.NoError(t, err)
+	require.Equal(t, "網頁", *changed.Properties.DisplayName)
+	require.True(t, *changed.Properties.Renew)
+	require.Equal(t, armreservations.AppliedScopeTypeSingle, *changed.Properties.AppliedScopeType)
+	all.Properties.Name = new("db")
+	changed, err = done(agent.BeginUpdate(t.Context(), order, reservation, all, nil))
+	require.NoError(t, err, "one of three differs")
+	require.Equal(t, "db", *changed.Properties.DisplayName)
+}
+
 func TestRenewalIsNotSwitchedOnWhileBuying(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -197,8 +231,8 @@ func TestWhatAPatchCannotChangeIsSaid(t *testing.T) {
 	path := "/reservationOrders/" + order + "/reservations/" + reservation
 	for body, code := range map[string]string{
 		`{"properties":{"billingScopeId":"/subscriptions/` + w.second.String() + `"}}`: "BillingScopeIdCannotBeChanged",
-		`{"properties":{"name":"db"}}`:                 "BadRequest",
-		`{"properties":{"name":"web"}}`:                "InvalidRequestContent",
+		`{"properties":{"name":""}}`:                   "InvalidRequestContent",
+		`{"properties":{"name":"web"}}`:                "PatchValuesSameAsExisting",
 		`{"properties":{"instanceFlexibility":"Off"}}`: "InvalidRequestContent",
 		`{"properties":{}}`:                            "InvalidRequestContent",
 		`{"properties":{"appliedScopeType":"Single"}}`: "MissingAppliedScopesForSingle",

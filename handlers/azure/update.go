@@ -12,13 +12,13 @@ import (
 type patchBody struct {
 	Properties struct {
 		AppliedScope
-		Renew          *bool  `json:"renew"`
-		Name           string `json:"name"`
-		BillingScopeID string `json:"billingScopeId"`
+		Renew          *bool   `json:"renew"`
+		Name           *string `json:"name"`
+		BillingScopeID string  `json:"billingScopeId"`
 	} `json:"properties"`
 }
 
-// update changes where a discount applies and whether the reservation is renewed automatically; both are the
+// update changes where a discount applies, whether the reservation is renewed automatically, and its name; all are the
 // partner's alone (S9). Each is a command of its own, sent one after the other: a request that was refused half way
 // can be sent again.
 func (d *Door) update(r *request) (any, error) {
@@ -55,11 +55,8 @@ func (d *Door) update(r *request) (any, error) {
 // commands are what a patch asks for.
 func (b patchBody) commands(row projections.Reservation) (list []domain.Command, err error) {
 	p := b.Properties
-	switch {
-	case p.BillingScopeID != "" && !strings.EqualFold(p.BillingScopeID, subscriptionPath(row.SubscriptionID)):
+	if p.BillingScopeID != "" && !strings.EqualFold(p.BillingScopeID, subscriptionPath(row.SubscriptionID)) {
 		return nil, badRequest("BillingScopeIdCannotBeChanged", "The subscription that is billed cannot be changed. Exchange the reservation instead.")
-	case p.Name != "" && p.Name != row.DisplayName:
-		return nil, badRequest(badRequestCode, "A reservation keeps the name under which it was bought. Leave name out.")
 	}
 	if p.AppliedScopeType != "" || len(p.AppliedScopes) > 0 || p.AppliedScopeProperties != nil {
 		scope, err := p.scope()
@@ -71,8 +68,11 @@ func (b patchBody) commands(row projections.Reservation) (list []domain.Command,
 	if p.Renew != nil {
 		list = append(list, domain.RenewReservation{CustomerID: row.CustomerID, ReservationID: row.ReservationID, Enabled: p.Renew})
 	}
+	if p.Name != nil {
+		list = append(list, domain.RenameReservation{CustomerID: row.CustomerID, ReservationID: row.ReservationID, DisplayName: *p.Name})
+	}
 	if len(list) == 0 {
-		return nil, problem.Refuse(problem.CodeInvalidRequest, "Nothing that can be changed is given: name appliedScopeType or renew.")
+		return nil, problem.Refuse(problem.CodeInvalidRequest, "Nothing that can be changed is given: appliedScopeType, renew or name.")
 	}
 	return list, nil
 }
