@@ -127,17 +127,27 @@ func pascal(content []byte) (string, error) {
 	}
 }
 
-// orderData is what the record of a purchase says beside the order itself.
+// orderData is what the record of a purchase says beside the order itself. Savings plans alone have a commitment, and
+// are one unit.
 func orderData(event []byte) ([]pair, error) {
-	var b domain.Bought
+	var b struct {
+		domain.Bought
+		Commitment domain.Money `json:"commitment"`
+	}
 	if err := json.Unmarshal(event, &b); err != nil {
 		return nil, err
 	}
-	return []pair{
-		{"OrderId", b.OrderID.String()},
-		{"OfferId-0", offerID(domain.AzureReservedInstances, b.SKU, b.Region)},
-		{"SubscriptionId-0", b.SubscriptionID.String()},
-		{"SubscriptionName-0", b.DisplayName},
-		{"Quantity-0", strconv.FormatInt(b.Quantity, 10)},
-	}, nil
+	product, commitment := domain.AzureReservedInstances, ""
+	if !b.Commitment.IsZero() {
+		product, b.Quantity = domain.AzureSavingsPlan, 1
+		commitment = b.Commitment.String()
+	}
+	return some(
+		pair{"OrderId", b.OrderID.String()},
+		pair{"OfferId-0", offerID(product, b.SKU, b.Region)},
+		pair{"SubscriptionId-0", b.SubscriptionID.String()},
+		pair{"SubscriptionName-0", b.DisplayName},
+		pair{"Quantity-0", strconv.FormatInt(b.Quantity, 10)},
+		pair{"Commitment-0", commitment},
+	), nil
 }

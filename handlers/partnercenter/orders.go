@@ -39,6 +39,7 @@ type lineItem struct {
 	TransactionType     string                `json:"transactionType"`
 	ProvisioningContext provisioningContext   `json:"provisioningContext"`
 	Pricing             pricing               `json:"pricing,omitzero"`
+	Commitment          *commitment           `json:"commitment,omitempty"`
 	ReservationID       domain.ReservationID  `json:"reservationId,omitzero"`
 }
 
@@ -54,6 +55,13 @@ type pricing struct {
 	ListPrice     number `json:"listPrice,omitzero"`     // of one unit, Web Direct (S13)
 	Price         number `json:"price,omitzero"`         // of one unit, what the customer pays
 	ExtendedPrice number `json:"extendedPrice,omitzero"` // of all units
+}
+
+// commitment is what a savings plan spends, in Azure's words.
+type commitment struct {
+	Amount       number          `json:"amount"`
+	CurrencyCode domain.Currency `json:"currencyCode"`
+	Grain        string          `json:"grain"`
 }
 
 // number is an amount in decimal digits, exact.
@@ -72,7 +80,7 @@ func numberOf(m domain.Money) number {
 func orderOf(o projections.Order) order {
 	out := order{
 		ID: o.OrderID, ReferenceCustomerID: o.CustomerID, BillingCycle: billingCycle(o.BillingPlan), TransactionType: "UserPurchase",
-		CurrencyCode: o.UnitPrice.Currency(), CreationDate: dateTime(o.PurchasedAt), Status: "completed",
+		CurrencyCode: o.Total.Currency(), CreationDate: dateTime(o.PurchasedAt), Status: "completed",
 		BoughtBy: o.BoughtBy, BilledTo: o.BilledTo, Authorised: o.Authorised,
 		Links:      selfLink(customerPath(o.CustomerID) + "/orders/" + o.OrderID.String()),
 		Attributes: attributes{ObjectType: "Order"},
@@ -109,6 +117,9 @@ func lineItemOf(o projections.Order, n int, l projections.OrderLine) lineItem {
 	if item.ProvisioningContext.EntitlementID.IsZero() { // Shared begins at the subscription that is billed
 		item.ProvisioningContext.EntitlementID = l.SubscriptionID
 	}
+	if !o.Commitment.IsZero() {
+		item.Commitment = &commitment{numberOf(o.Commitment), o.Commitment.Currency(), "Hourly"}
+	}
 	if o.Kind == projections.Renewal {
 		item.TransactionType = "renew"
 	}
@@ -122,8 +133,12 @@ func billingCycle(p domain.BillingPlan) string {
 	return "one_time"
 }
 
-// offerID names what was bought the way Partner Center does, in three parts: product, size and where.
+// offerID names what was bought the way Partner Center does, in three parts: product, size and where. A savings plan is
+// of no size and nowhere.
 func offerID(product domain.Product, sku, region string) string {
+	if product == domain.AzureSavingsPlan {
+		return string(product)
+	}
 	return string(product) + ":" + sku + ":" + region
 }
 

@@ -157,6 +157,39 @@ func TestOrdersSayWhoBoughtAndWhoPays(t *testing.T) {
 	}
 }
 
+func TestSavingsPlansAreOrdersWithoutSizeAndRegion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.create(savings)
+	id := uuid.NewString()
+	w.command(w.user, "PurchaseSavingsPlan", `{"customerId":%q,"subscriptionId":%q,"term":"P1Y","billingPlan":"Monthly","commitment":{"amount":"1.50","currency":"USD"},"scope":{"type":"Shared"},"orderId":%q}`, w.customer, w.subscription, id)
+	o := w.one(w.path("/orders/" + id))
+	require.Equal(t, []object{o}, w.items(w.path("/orders")))
+	require.Equal(t, []any{"USD", "monthly", "customer", w.partner}, []any{o["currencyCode"], o["billingCycle"], o["boughtBy"].(object)["kind"], o["billedTo"]})
+	line := o["lineItems"].([]any)[0].(object)
+	total := line["pricing"].(object)["extendedPrice"]
+	require.InDelta(t, 1.5*24*365, total, 1.5*24, "an hour's money for every hour of the year")
+	require.Equal(t, object{
+		"lineItemNumber": 0., "offerId": "AzureSavingsPlan", "subscriptionId": w.subscription, "friendlyName": "Savings plan", "quantity": 1.,
+		"termDuration": "P1Y", "transactionType": "new", "pricing": object{"extendedPrice": total},
+		"provisioningContext": object{"scope": "Shared", "entitlementId": w.subscription, "subscriptionId": w.subscription},
+		"commitment":          object{"amount": 1.5, "currencyCode": "USD", "grain": "Hourly"},
+	}, line)
+	require.Empty(t, w.items(w.path("/entitlements")), "it is no reservation")
+
+	r := w.audit("?size=1").Items[0]
+	require.Equal(t, []string{"create_order", "order", "succeeded"}, []string{r.OperationType, r.ResourceType, r.OperationStatus})
+	require.Contains(t, r.ID, "_"+id+"_createorder_")
+	data := r.data()
+	delete(data, "CommandId")
+	delete(data, "Position")
+	require.Equal(t, map[string]string{
+		"OrderId": id, "OfferId-0": "AzureSavingsPlan", "SubscriptionId-0": w.subscription, "SubscriptionName-0": "Savings plan",
+		"Quantity-0": "1", "Commitment-0": "1.50 USD",
+	}, data)
+	require.Contains(t, r.ResourceNewValue, `"OrderId":"`+id)
+}
+
 func TestEntitlementsLeadToTheirReservations(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
