@@ -41,8 +41,7 @@ type CustomerFilter struct {
 	Text    string         // part of the company name or domain
 	Product domain.Product // together with Allowed; any product when empty
 	Allowed *bool          // whose permission is on, or off
-
-	CompanyName, Domain TextMatch
+	Texts   []TextFilter   // all of which hold
 }
 
 var customersModel = model{
@@ -146,8 +145,7 @@ func (m *Models) Customers(ctx context.Context, s Scope, f CustomerFilter, p Pag
 			pattern := contains(f.Text)
 			l.conditions.and(`(c.company_name LIKE ? ESCAPE '\' OR c.domain LIKE ? ESCAPE '\')`, pattern, pattern)
 		}
-		l.conditions.match("c.company_name", f.CompanyName)
-		l.conditions.match("c.domain", f.Domain)
+		l.conditions.texts(f.Texts)
 		if f.Allowed != nil {
 			exists := "EXISTS"
 			if !*f.Allowed {

@@ -42,8 +42,8 @@ type PolicyState struct {
 type DeedFilter struct {
 	Actions      []string // any of which, as ActivityFilter has them
 	CustomerID   domain.TenantID
-	CompanyName  TextMatch
-	Since, Until time.Time // recorded at or after Since, before Until
+	Texts        []TextFilter // all of which hold
+	Since, Until time.Time    // recorded at or after Since, before Until
 }
 
 // deedRows are the newest entries of the commands, for events of one command lie side by side. Longer says
@@ -63,7 +63,7 @@ func (m *Models) Deeds(ctx context.Context, s Scope, f DeedFilter, p Paging) (Pa
 		l.conditions.about(s, f.CustomerID, "a.partner", "a.customer")
 		l.conditions.and(`NOT EXISTS (SELECT 1 FROM events n WHERE n.position = a.position + 1 AND n.command = e.command)`)
 		l.conditions.any("a.action", f.Actions)
-		l.conditions.match("c.company_name", f.CompanyName)
+		l.conditions.texts(f.Texts)
 		return l, l.conditions.between(ctx, tx, "a.position", f.Since, f.Until)
 	}, func(tx *sqlite.Tx, items []Deed) error { return completeDeeds(ctx, tx, items) })
 }

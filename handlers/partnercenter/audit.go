@@ -58,11 +58,12 @@ func auditFilter(q query) (f projections.DeedFilter, nobody bool, err error) {
 	}
 	for _, c := range conditions {
 		equals := strings.EqualFold(c.Operator, "equals")
+		text, known, err := c.texts(map[string]projections.TextColumn{"companyname": projections.CompanyName})
 		switch {
-		case c.is("CompanyName"):
-			if err := c.match(&f.CompanyName); err != nil {
-				return f, false, err
-			}
+		case err != nil:
+			return f, false, err
+		case known:
+			f.Texts = append(f.Texts, text)
 		case c.is("CustomerId") && equals && f.CustomerID.IsZero():
 			if f.CustomerID, err = parseCustomer(c.Value); err != nil {
 				return f, false, err
@@ -71,7 +72,7 @@ func auditFilter(q query) (f projections.DeedFilter, nobody bool, err error) {
 			f.Actions = actionsOn(c.Value)
 			nobody = len(f.Actions) == 0
 		default:
-			return f, false, badProperty("Audit records are filtered by CompanyName, and by CustomerId and ResourceType with equals, once each.")
+			return f, false, badProperty("Audit records are filtered by CompanyName in any way, and by CustomerId and ResourceType with equals, once each, joined by and.")
 		}
 	}
 	return f, nobody, nil

@@ -83,6 +83,18 @@ func filtered(field, operator, value string) string {
 	return "?filter=" + url.QueryEscape(fmt.Sprintf(`{"Field":%q,"Value":%q,"Operator":%q}`, field, value, operator))
 }
 
+// either and both join two filters, joined makes a query of them.
+func either(left, right string) string { return join("or", left, right) }
+func both(left, right string) string   { return join("and", left, right) }
+
+func join(by, left, right string) string {
+	return fmt.Sprintf(`{"LeftFilter":%s,"Operator":%q,"RightFilter":%s}`, left, by, right)
+}
+
+func joined(by, left, right string) string {
+	return "?filter=" + url.QueryEscape(join(by, left, right))
+}
+
 func TestEveryCommandThatDidSomethingIsOneRecord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -169,13 +181,16 @@ func TestAuditRecordsAreFiltered(t *testing.T) {
 		filtered("CompanyName", "substring", "%"):               0,
 		filtered("CustomerId", "equals", other):                 1,
 		filtered("CustomerId", "equals", uuid.NewString()):      0,
-		"?filter=" + url.QueryEscape(`{"LeftFilter":{"Field":"ResourceType","Value":"Customer","Operator":"equals"},"Operator":"and","RightFilter":{"Field":"CompanyName","Value":"Con","Operator":"starts_with"}}`): 1,
+		joined("and", `{"Field":"ResourceType","Value":"Customer","Operator":"equals"}`, `{"Field":"CompanyName","Value":"Con","Operator":"starts_with"}`): 1,
+		joined("or", `{"Field":"CompanyName","Value":"rele","Operator":"starts_with"}`, `{"Field":"CompanyName","Value":"contoso","Operator":"equals"}`):   6,
 	} {
 		require.Len(t, w.audit(query).Items, want, query)
 	}
 	for _, query := range []string{
 		filtered("OperationType", "equals", "x"), filtered("CustomerId", "substring", "x"), filtered("CompanyName", "like", "x"),
-		"?filter=%7B", "?filter=[]", "?filter=" + url.QueryEscape(`{"LeftFilter":{},"Operator":"or","RightFilter":{}}`),
+		"?filter=%7B", "?filter=[]", joined("or", `{}`, `{}`),
+		joined("or", `{"Field":"ResourceType","Value":"Customer","Operator":"equals"}`, `{"Field":"CompanyName","Value":"Con","Operator":"starts_with"}`),
+		joined("and", `{"Field":"ResourceType","Value":"Customer","Operator":"equals"}`, `{"Field":"ResourceType","Value":"Order","Operator":"equals"}`),
 		"?filter=" + url.QueryEscape(`{"Field":"CompanyName","Value":"a","field":"CompanyName","Operator":"equals"}`),
 	} {
 		send(t, http.MethodGet, audits+query, w.admin, "").refused(t, 400, "3000")

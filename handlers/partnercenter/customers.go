@@ -68,17 +68,14 @@ func customerFilter(q query) (f projections.CustomerFilter, err error) {
 		return f, err
 	}
 	for _, c := range conditions {
+		text, known, err := c.texts(map[string]projections.TextColumn{"companyname": projections.CompanyName, "domain": projections.CustomerDomain})
 		switch {
-		case c.is("CompanyName"):
-			err = c.match(&f.CompanyName)
-		case c.is("Domain"):
-			err = c.match(&f.Domain)
-		default:
-			err = badProperty("Customers are filtered by CompanyName and Domain.")
-		}
-		if err != nil {
+		case err != nil:
 			return f, err
+		case !known:
+			return f, badProperty("Customers are filtered by CompanyName and Domain.")
 		}
+		f.Texts = append(f.Texts, text)
 	}
 	return f, nil
 }

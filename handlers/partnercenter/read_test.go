@@ -54,10 +54,21 @@ func TestCustomersAreListedByNameAndFiltered(t *testing.T) {
 		filtered("CompanyName", "greater_than", "Relecloud"):      {"Zava 100%"},
 		filtered("CompanyName", "less_than_or_equals", "contoso"): {"Adatum", "Contoso"},
 		filtered("Domain", "starts_with", "relecloud"):            {"Relecloud"},
+		joined("or", `{"Field":"CompanyName","Value":"ada","Operator":"starts_with"}`, `{"Field":"Domain","Value":"zava.example","Operator":"equals"}`):                                                                       {"Adatum", "Zava 100%"},
+		joined("And", `{"Field":"CompanyName","Value":"c","Operator":"greater_than"}`, `{"Field":"CompanyName","Value":"d","Operator":"less_than"}`):                                                                          {"Contoso", "contoso East"},
+		joined("and", `{"Field":"CompanyName","Value":"con","Operator":"starts_with"}`, either(`{"Field":"Domain","Value":"x","Operator":"equals"}`, `{"Field":"CompanyName","Value":"east","Operator":"substring"}`)):        {"contoso East"},
+		joined("or", both(`{"Field":"CompanyName","Value":"con","Operator":"starts_with"}`, `{"Field":"CompanyName","Value":"east","Operator":"substring"}`), `{"Field":"CompanyName","Value":"Adatum","Operator":"equals"}`): {"Adatum", "contoso East"},
 	} {
 		require.Equal(t, want, names(query), query)
 	}
-	send(t, http.MethodGet, "/v1/customers"+filtered("Country", "equals", "TW"), w.admin, "").refused(t, 400, "3000")
+	const one = `{"Field":"CompanyName","Value":"a","Operator":"equals"}`
+	for _, query := range []string{
+		filtered("Country", "equals", "TW"), joined("xor", one, one), joined("or", one, `null`), joined("or", one, `{}`),
+		joined("or", one, `{"Field":"CompanyName","Value":"a","Operator":"like"}`),
+		joined("or", either(either(one, one), either(one, one)), either(either(one, one), either(one, either(one, one)))),
+	} {
+		send(t, http.MethodGet, "/v1/customers"+query, w.admin, "").refused(t, 400, "3000")
+	}
 
 	all := []string{}
 	var p auditPage // a page is a page
