@@ -7,8 +7,6 @@
 package azure
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,13 +20,8 @@ import (
 	"permledger/handlers/problem"
 )
 
-// The limits of the door.
-const (
-	// positionWait is how long an answer waits for the read models at most.
-	positionWait = 5 * time.Second
-	// sessionLife is how long what calculateRefund or calculateExchange quoted may be executed.
-	sessionLife = time.Hour
-)
+// sessionLife is how long what calculateRefund or calculateExchange quoted may be executed.
+const sessionLife = time.Hour
 
 // root begins the addresses of all providers. What lies there is the door's, known or not.
 const root = "/providers"
@@ -104,7 +97,7 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, route route) (any,
 	if err := checkVersion(r); err != nil {
 		return nil, err
 	}
-	if err := d.await(r.Context(), d.ledger.Book().Head()); err != nil {
+	if err := d.gate.Await(r.Context(), d.ledger.Book().Head()); err != nil {
 		return nil, err
 	}
 	v, err := d.gate.View(p, route.access, domain.TenantID{})
@@ -112,17 +105,6 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, route route) (any,
 		return nil, err
 	}
 	return route.serve(d, &request{Request: r, door: d, view: v, header: w.Header()})
-}
-
-// await waits until the read models hold the event at a position.
-func (d *Door) await(ctx context.Context, position uint64) error {
-	waiting, cancel := context.WithTimeout(ctx, positionWait)
-	defer cancel()
-	err := d.ledger.Models().WaitFor(waiting, position)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return problem.Refuse(problem.CodePositionNotInTime, "The answer is not ready yet. Send the request again.")
-	}
-	return err
 }
 
 // The headers by which Azure's clients and servers name a request.

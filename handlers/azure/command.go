@@ -55,7 +55,7 @@ func (r *request) execute(id domain.CommandID, c domain.Command, expected uint64
 	if err != nil {
 		return ledger.Answer{}, err
 	}
-	return answer, r.door.await(r.Context(), answer.Position)
+	return answer, r.door.gate.Await(r.Context(), answer.Position)
 }
 
 // weigh has a command decided without recording anything.

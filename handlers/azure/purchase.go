@@ -49,7 +49,7 @@ func (r *request) buy(c domain.PurchaseReservation) error {
 	if refused == nil {
 		return nil
 	}
-	if err := r.door.await(r.Context(), r.door.ledger.Book().Head()); err != nil {
+	if err := r.door.gate.Await(r.Context(), r.door.ledger.Book().Head()); err != nil {
 		return refused
 	}
 	o, _, err := r.door.ledger.Models().Order(r.Context(), r.view.Scope, c.OrderID, time.Now())

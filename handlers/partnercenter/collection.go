@@ -106,12 +106,16 @@ func (in *request) continuation() (string, error) {
 	}
 }
 
-// paging reads which page of a list is asked for.
-func (in *request) paging() (projections.Paging, error) {
+// listing gives the read models to list from, and which page of the list is asked for.
+func (d *Door) listing(in *request) (*projections.Models, projections.Paging, error) {
 	size, err := in.query.size()
 	if err != nil {
-		return projections.Paging{}, err
+		return nil, projections.Paging{}, err
 	}
 	token, err := in.continuation()
-	return projections.Paging{Limit: size, Cursor: token}, err
+	if err != nil {
+		return nil, projections.Paging{}, err
+	}
+	m, err := d.models(in.Context())
+	return m, projections.Paging{Limit: size, Cursor: token}, err
 }

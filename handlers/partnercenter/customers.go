@@ -46,15 +46,11 @@ func customerOfRow(c projections.Customer) customer {
 }
 
 func (d *Door) listCustomers(in *request) (answer, error) {
-	paging, err := in.paging()
-	if err != nil {
-		return answer{}, err
-	}
 	filter, err := customerFilter(in.query)
 	if err != nil {
 		return answer{}, err
 	}
-	m, err := d.models(in.Context())
+	m, paging, err := d.listing(in)
 	if err != nil {
 		return answer{}, err
 	}

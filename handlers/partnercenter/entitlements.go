@@ -68,10 +68,6 @@ func artifactPath(customer domain.TenantID, id domain.ReservationID) string {
 
 // listEntitlements gives the reservations that a customer has units of.
 func (d *Door) listEntitlements(in *request) (answer, error) {
-	paging, err := in.paging()
-	if err != nil {
-		return answer{}, err
-	}
 	expiry, err := in.query.flag("showExpiry")
 	if err != nil {
 		return answer{}, err
@@ -79,7 +75,7 @@ func (d *Door) listEntitlements(in *request) (answer, error) {
 	if kind := in.query["entitlementtype"]; kind != "" && !strings.EqualFold(kind, reservedInstance) {
 		return page(in, []entitlement{}, ""), nil
 	}
-	m, err := d.models(in.Context())
+	m, paging, err := d.listing(in)
 	if err != nil {
 		return answer{}, err
 	}

@@ -6,8 +6,6 @@ import "time"
 const (
 	// pageSize is how many rows a page of a collection holds at most, and where no size is asked for.
 	pageSize = 500
-	// modelsWait is how long a query waits for read models that are behind what has been recorded.
-	modelsWait = 5 * time.Second
 	// auditReach is how far back audit records are listed; a single one is found however old it is.
 	auditReach = 90 * 24 * time.Hour
 	// auditWindow is the longest span of time that one list of audit records covers.

@@ -143,11 +143,7 @@ func offerID(product domain.Product, sku, region string) string {
 }
 
 func (d *Door) listOrders(in *request) (answer, error) {
-	paging, err := in.paging()
-	if err != nil {
-		return answer{}, err
-	}
-	m, err := d.models(in.Context())
+	m, paging, err := d.listing(in)
 	if err != nil {
 		return answer{}, err
 	}

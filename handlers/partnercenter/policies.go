@@ -36,11 +36,7 @@ func (d *Door) listPolicies(in *request) (answer, error) {
 
 // allPolicies lists the policies of a partner by their customers' names.
 func (d *Door) allPolicies(in *request) (answer, error) {
-	paging, err := in.paging()
-	if err != nil {
-		return answer{}, err
-	}
-	m, err := d.models(in.Context())
+	m, paging, err := d.listing(in)
 	if err != nil {
 		return answer{}, err
 	}

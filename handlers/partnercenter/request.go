@@ -2,7 +2,6 @@ package partnercenter
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -148,17 +147,9 @@ func parseCustomer(s string) (domain.TenantID, error) {
 	return id, nil
 }
 
-// models gives the read models once they hold everything that has been recorded so far: clients of this door
-// cannot say which position they have seen, and want to find what they have just written.
+// models gives the read models once they hold everything that has been recorded so far.
 func (d *Door) models(ctx context.Context) (*projections.Models, error) {
-	waiting, cancel := context.WithTimeout(ctx, modelsWait)
-	defer cancel()
-	m := d.ledger.Models()
-	err := m.WaitFor(waiting, d.ledger.Book().Head())
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		err = problem.Refuse(problem.CodePositionNotInTime, "The read models are behind what has been recorded. Try again.")
-	}
-	return m, err
+	return d.ledger.Models(), d.gate.Await(ctx, d.ledger.Book().Head())
 }
 
 // commandID is the id of the request, which clients keep when they repeat it; one is made where there is none

@@ -71,11 +71,7 @@ func commerceStatus(s domain.SubscriptionStatus) string {
 }
 
 func (d *Door) listSubscriptions(in *request) (answer, error) {
-	paging, err := in.paging()
-	if err != nil {
-		return answer{}, err
-	}
-	m, err := d.models(in.Context())
+	m, paging, err := d.listing(in)
 	if err != nil {
 		return answer{}, err
 	}
