@@ -54,9 +54,7 @@ func New(l *ledger.Ledger, g *gate.Gate) *Door {
 }
 
 // Knows reports whether an address is for this door to answer. Its case does not matter, as with Azure.
-func (d *Door) Knows(path string) bool {
-	return len(path) >= len(root) && strings.EqualFold(path[:len(root)], root) && (len(path) == len(root) || path[len(root)] == '/')
-}
+func (d *Door) Knows(path string) bool { return gate.Within(path, root) }
 
 // ServeHTTP implements http.Handler. The ids in an address are GUIDs, so that nothing is lost in small letters.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"permledger/handlers/gate"
 )
 
 // prefix is what clients add to an address by themselves, so that the links they are given lack it.
@@ -40,7 +42,7 @@ func Canonical(next http.Handler) http.Handler {
 
 // canonical gives the path as the routes write it. Other doors' paths stay as they are.
 func canonical(path string) (canonical string, differs bool) {
-	if !slices.ContainsFunc(roots, func(root string) bool { return within(path, root) }) {
+	if !slices.ContainsFunc(roots, func(root string) bool { return gate.Within(path, root) }) {
 		return path, false
 	}
 	parts := strings.Split(path, "/")
@@ -50,9 +52,4 @@ func canonical(path string) (canonical string, differs bool) {
 		}
 	}
 	return strings.Join(parts, "/"), differs
-}
-
-// within reports whether a path lies at a root or below it, in whatever case it is written.
-func within(path, root string) bool {
-	return len(path) >= len(root) && strings.EqualFold(path[:len(root)], root) && (len(path) == len(root) || path[len(root)] == '/')
 }
