@@ -153,18 +153,14 @@ func TestG3TwoProcessesOnOneLogDecideAsOne(t *testing.T) {
 func TestG3ANodeThatDoesNotDecideAgainIsCaught(t *testing.T) {
 	t.Parallel()
 	binary := brokenProgram(t,
-		change{"eventstore/group.go", "\tfor conflicts := 0; ; {\n\t\tg := w.decide(requests)\n", `
-	var before *group[C, E]
-	for conflicts := 0; ; {
-		g := w.decide(requests)
-		if before != nil && len(before.items) == len(g.items) {
-			for i := range g.items {
-				if len(g.items[i].events) == 1 && len(before.items[i].events) == 1 {
-					g.items[i].events = before.items[i].events
-				}
-			}
+		change{"eventstore/group.go", "const chunkItems = 16\n", "const chunkItems = 16\n\nvar decided sync.Map // events by request\n"},
+		change{"eventstore/group.go", "\t\tif it.events, it.err = w.decider.Decide(r.Command, it.first, g.at); it.err != nil {\n", `
+		it.events, it.err = w.decider.Decide(r.Command, it.first, g.at)
+		if len(it.events) == 1 {
+			before, _ := decided.LoadOrStore(r, it.events)
+			it.events = before.([]E)
 		}
-		before = g
+		if it.err != nil {
 `})
 	r := race(t, binary, seeded(t), 2000)
 	require.Contains(t, kinds(r.findings), wrong, "a decision on an old state")
