@@ -95,6 +95,8 @@ func TestAPanicIsAnInternalErrorAndIsLoggedOnce(t *testing.T) {
 func TestEveryAnswerHasItsIdsAndProtectiveHeaders(t *testing.T) {
 	t.Parallel()
 	nothing := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+	w, _ := call(t, nothing)
+	require.Equal(t, "same-origin", w.Header().Get("Cross-Origin-Resource-Policy"), "what is given without a token is embedded nowhere")
 	w, log := call(t, nothing, "MS-RequestId", "abc-123", "MS-CorrelationId", "ticket-7")
 	for name, value := range map[string]string{
 		"MS-RequestId": "abc-123", "X-Request-Id": "abc-123", "MS-CorrelationId": "ticket-7",
