@@ -84,10 +84,13 @@ const description = "Who may buy Azure reservations, who bought them and who pay
 	"Every answer says at which position of the log it holds (Ledger-Position); a query waits for a position with Ledger-Min-Position. " +
 	"Refusals are problem documents with a code of a closed set and the number of the rule that says no."
 
-// jsonFormat writes answers: lists are never null, and stored events appear as they are stored.
+// asStored lets stored events appear in answers as they are stored.
+var asStored = jsontext.PreserveRawStrings(true)
+
+// jsonFormat writes answers: lists are never null.
 var jsonFormat = huma.Format{
 	Marshal: func(w io.Writer, v any) error {
-		return json.MarshalWrite(w, v, jsontext.PreserveRawStrings(true))
+		return json.MarshalWrite(w, v, asStored)
 	},
 	Unmarshal: func(data []byte, v any) error { return json.Unmarshal(data, v) },
 }

@@ -2,6 +2,10 @@ package api
 
 import (
 	"context"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"permledger/domain"
 	"permledger/projections"
@@ -33,6 +37,25 @@ type checkInput struct {
 	Product        string `path:"product" enum:"AzureReservedInstances,AzureSavingsPlan"`
 	UserID         guid   `query:"userId" required:"true" doc:"Object id of the user who would buy"`
 	SubscriptionID guid   `query:"subscriptionId" required:"true" doc:"Billing subscription"`
+}
+
+// read implements readsItself. The gate has read the customer.
+func (in *checkInput) read(ctx huma.Context) (taken bool, err error) {
+	var user, subscription string
+	address := ctx.URL()
+	for parameter := range strings.SplitSeq(address.RawQuery, "&") {
+		name, value, _ := strings.Cut(parameter, "=")
+		switch {
+		case name == "userId" && user == "":
+			user = value
+		case name == "subscriptionId" && subscription == "":
+			subscription = value
+		default:
+			return false, nil
+		}
+	}
+	in.Product = ctx.Param("product")
+	return slices.Contains(domain.Products(), domain.Product(in.Product)) && in.UserID.parse(user) && in.SubscriptionID.parse(subscription), nil
 }
 
 // verdict answers "may this user buy now?".

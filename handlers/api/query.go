@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
 
 	"permledger/handlers/gate"
 	"permledger/projections"
@@ -13,9 +14,9 @@ import (
 
 // query registers a route that reads. What may be read is in the view that the gate has put into the
 // context.
-func query[I, O any](a *API, path, id, tag, summary string, read func(context.Context, *I) (*O, error)) {
+func query[I, O any](a *API, path, id, tag, summary string, read func(context.Context, *I) (*O, error), through ...func(huma.Context, func(huma.Context))) {
 	huma.Register(a.huma, huma.Operation{
-		OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{tag},
+		OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{tag}, Middlewares: through,
 		Parameters: []*huma.Param{{
 			Name: headerMinPosition, In: "header", Schema: &huma.Schema{Type: huma.TypeInteger, Format: "int64"},
 			Description: "Answer once the read models have come so far; 503 when that takes longer than 5 seconds",
@@ -72,6 +73,15 @@ func list[T any](p *Paging, page projections.Page[T], err error) (*listOutput[T]
 type oneOutput[T any] struct {
 	Position uint64 `header:"Ledger-Position" doc:"The row is the fold of the log up to here"`
 	Body     T
+}
+
+// write implements writesItself.
+func (o *oneOutput[T]) write(w http.ResponseWriter) error {
+	body, err := json.Marshal(o.Body, asStored)
+	if err == nil {
+		writeJSON(w, o.Position, body)
+	}
+	return err
 }
 
 func one[T any](row T, position uint64, err error) (*oneOutput[T], error) {

@@ -41,7 +41,7 @@ func (a *API) routes() {
 	query(a, "/api/customers/{customerId}", "get-customer", "Customers", "One customer", a.customer)
 	query(a, "/api/customers/{customerId}/permissions", "list-permissions", "Customers", "Its purchase permissions", a.permissions)
 	query(a, "/api/customers/{customerId}/permissions/history", "list-permission-changes", "Customers", "When they were turned on and off", a.permissionHistory)
-	query(a, "/api/customers/{customerId}/permissions/{product}/check", "check-permission", "Customers", "May this user buy now, and if not which rule says no", a.check)
+	query(a, "/api/customers/{customerId}/permissions/{product}/check", "check-permission", "Customers", "May this user buy now, and if not which rule says no", a.check, directly(a.check))
 	query(a, "/api/customers/{customerId}/subscriptions", "list-subscriptions", "Customers", "Its subscriptions with who holds which role", a.subscriptions)
 	query(a, "/api/customers/{customerId}/orders", "list-customer-orders", "Customers", "Its order history", a.customerOrders)
 	query(a, "/api/customers/{customerId}/orders/{orderId}", "get-order", "Customers", "One order", a.order)

@@ -29,12 +29,16 @@ func (guid) Schema(huma.Registry) *huma.Schema {
 
 // UnmarshalText reads a parameter.
 func (g *guid) UnmarshalText(text []byte) error {
-	id, err := uuid.ParseBytes(text)
-	if err != nil || len(text) != 36 || id == uuid.Nil {
+	if !g.parse(string(text)) {
 		return errors.New("write a GUID of 36 characters, not the zero one")
 	}
-	g.UUID = id
 	return nil
+}
+
+func (g *guid) parse(text string) bool {
+	id, err := uuid.Parse(text)
+	g.UUID = id
+	return err == nil && len(text) == 36 && id != uuid.Nil
 }
 
 // money stands for domain.Money in schemas.
