@@ -9,7 +9,8 @@ import (
 // Book is the state of every partner, as small as decisions allow. Decide, Evolve, Seal, Commit, Retract and
 // Discard belong to one goroutine, the decider; the other methods may be called from any.
 type Book struct {
-	tables   // the decider's view: current and pending
+	tables          // the decider's view: current and pending
+	current  tables // the same without the pending layers, for readers
 	policies []Policy
 	sealed   bool // a group waits for its Commit
 
@@ -39,7 +40,7 @@ func NewBook(policies ...Policy) *Book {
 	if len(policies) == 0 {
 		policies = Policies()
 	}
-	return &Book{policies: policies, tables: tables{
+	b := &Book{policies: policies, tables: tables{
 		partners:      newTable[TenantID, partner](),
 		customers:     newTable[TenantID, customer](),
 		subscriptions: newTable[SubscriptionID, subscription](),
@@ -54,6 +55,8 @@ func NewBook(policies ...Policy) *Book {
 		webhooks:      newTable[TenantID, Webhook](),
 		offers:        make(map[offer]*offer),
 	}}
+	b.current = b.settled()
+	return b
 }
 
 // Decide judges a request at a recorded time. The facts it gives would stand at positions next, next+1
@@ -160,19 +163,24 @@ func (t *tables) layers() [12]layered {
 func (b *Book) read(ask func(t *tables)) uint64 {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	ask(&tables{
-		partners:      b.partners.settled(),
-		customers:     b.customers.settled(),
-		subscriptions: b.subscriptions.settled(),
-		roles:         b.roles.settled(),
-		owners:        b.owners.settled(),
-		prices:        b.prices.settled(),
-		orders:        b.orders.settled(),
-		reservations:  b.reservations.settled(),
-		cancelled:     b.cancelled.settled(),
-		denials:       b.denials.settled(),
-		webhooks:      b.webhooks.settled(),
-		renewals:      b.renewals.settled(),
-	})
+	ask(&b.current)
 	return b.head
+}
+
+// settled gives the tables without their pending layers. What is merged later is in them too.
+func (t *tables) settled() tables {
+	return tables{
+		partners:      t.partners.settled(),
+		customers:     t.customers.settled(),
+		subscriptions: t.subscriptions.settled(),
+		roles:         t.roles.settled(),
+		owners:        t.owners.settled(),
+		prices:        t.prices.settled(),
+		orders:        t.orders.settled(),
+		reservations:  t.reservations.settled(),
+		cancelled:     t.cancelled.settled(),
+		denials:       t.denials.settled(),
+		webhooks:      t.webhooks.settled(),
+		renewals:      t.renewals.settled(),
+	}
 }
