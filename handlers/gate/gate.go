@@ -58,8 +58,9 @@ func (g *Gate) Admit(r *http.Request) (auth.Principal, error) {
 	if err != nil {
 		return auth.Principal{}, err
 	}
-	problem.RequestOf(r.Context()).Principal = p.Key()
-	if wait, ok := g.limiter.Allow(p.Key(), time.Now()); !ok {
+	key := p.Key()
+	problem.RequestOf(r.Context()).Principal = key
+	if wait, ok := g.limiter.Allow(key, time.Now()); !ok {
 		return auth.Principal{}, &problem.Error{Code: problem.CodeRateLimited, Retry: wait, Detail: "You send more requests than one principal may. Wait as long as Retry-After says."}
 	}
 	if err := g.ledger.Fault(); err != nil {
