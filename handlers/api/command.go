@@ -2,14 +2,19 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"permledger/domain"
@@ -39,6 +44,63 @@ type commandAnswer struct {
 	Events    []ledger.Event   `json:"events" doc:"None when what was wished is already so"`
 }
 
+// maxExpected bounds If-Match, in bytes; the tag of commandInput says so too.
+const maxExpected = 40
+
+// read implements readsItself. Of bodies it reads those that say how long they are.
+func (in *commandInput) read(ctx huma.Context) (taken bool, err error) {
+	r, _ := humago.Unwrap(ctx)
+	key := r.Header.Get(headerKey)
+	in.Expected = r.Header.Get("If-Match")
+	in.DryRun = r.URL.RawQuery == "dryRun=true"
+	switch {
+	case key != "" && !in.ID.parse(key), len(in.Expected) > maxExpected, r.URL.RawQuery != "" && !in.DryRun, r.ContentLength <= 0:
+		return false, nil
+	}
+	in.RawBody, err = bodyOf(ctx, r.ContentLength)
+	return true, err
+}
+
+// bodyOf reads a body of a known length.
+func bodyOf(ctx huma.Context, length int64) ([]byte, error) {
+	content := make([]byte, length)
+	_ = ctx.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every connection has one
+	_, err := io.ReadFull(ctx.BodyReader(), content)
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return nil, requestError(http.StatusRequestTimeout, nil)
+	}
+	_ = ctx.SetReadDeadline(time.Time{})
+	return content, err
+}
+
+// write implements writesItself.
+func (o *commandOutput) write(w http.ResponseWriter) error {
+	content, err := o.Body.appendJSON(make([]byte, 0, answerSize))
+	if err == nil {
+		w.Header()[headerKey] = []string{o.ID}
+		writeJSON(w, o.Position, content)
+	}
+	return err
+}
+
+// appendJSON appends the answer. Events are copied as they are stored, without reading them again.
+func (a commandAnswer) appendJSON(b []byte) ([]byte, error) {
+	b = strconv.AppendUint(append(b, `{"position":`...), a.Position, 10)
+	b = append(append(append(b, `,"commandId":"`...), a.CommandID.String()...), `","events":[`...)
+	for i, e := range a.Events {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendUint(append(b, `{"position":`...), e.Position, 10)
+		var err error
+		if b, err = jsontext.AppendQuote(append(b, `,"type":`...), e.Type); err != nil {
+			return nil, fmt.Errorf("write an event's type: %w", err)
+		}
+		b = append(append(append(b, `,"data":`...), e.Data...), '}')
+	}
+	return append(b, "]}"...), nil
+}
+
 func commandPath(c domain.Command) string { return "/api/commands/" + c.CommandName() }
 
 // command registers the route of a command.
@@ -47,27 +109,26 @@ func command[C domain.Command](a *API, summary string) {
 	name := zero.CommandName()
 	schemas := a.huma.OpenAPI().Components.Schemas
 	schema := schemas.Schema(reflect.TypeFor[C](), true, name)
+	handle := func(ctx context.Context, in *commandInput) (*commandOutput, error) {
+		c, err := decode[C](schemas, schema, in.RawBody)
+		if err != nil {
+			return nil, err
+		}
+		call, err := in.call(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := a.gate.Execute(ctx, call)
+		if err != nil {
+			return nil, err
+		}
+		return encode(answer), nil
+	}
 	huma.Register(a.huma, huma.Operation{
 		OperationID: name, Method: http.MethodPost, Path: commandPath(zero), Summary: summary, Tags: []string{"Commands"},
-		MaxBodyBytes: body.Max + 1, SkipValidateBody: true, Middlewares: huma.Middlewares{refuseMedia},
-		Parameters: correlationHeaders(),
-	}, func(ctx context.Context, in *commandInput) (*commandOutput, error) {
-		return answered(ctx, func() (*commandOutput, error) {
-			c, err := decode[C](schemas, schema, in.RawBody)
-			if err != nil {
-				return nil, err
-			}
-			call, err := in.call(ctx, c)
-			if err != nil {
-				return nil, err
-			}
-			answer, err := a.gate.Execute(ctx, call)
-			if err != nil {
-				return nil, err
-			}
-			return encode(answer), nil
-		})
-	})
+		MaxBodyBytes: body.Max + 1, BodyReadTimeout: bodyTimeout, SkipValidateBody: true,
+		Middlewares: huma.Middlewares{refuseMedia, directly(handle)}, Parameters: correlationHeaders(),
+	}, answered(handle))
 	a.huma.OpenAPI().Paths[commandPath(zero)].Post.RequestBody.Content["application/json"].Schema = schema
 }
 
@@ -87,12 +148,14 @@ func refuseMedia(ctx huma.Context, next func(huma.Context)) {
 }
 
 // answered gives the outcome of a handler, an error as a problem document.
-func answered[O any](ctx context.Context, handle func() (*O, error)) (*O, error) {
-	out, err := handle()
-	if err != nil {
-		return nil, problem.DocumentOf(ctx, err)
+func answered[I, O any](handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
+	return func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, problem.DocumentOf(ctx, err)
+		}
+		return out, nil
 	}
-	return out, nil
 }
 
 // call puts together what the ledger judges.

@@ -37,6 +37,7 @@ func (a *API) HandleFunc(pattern string, handler func(http.ResponseWriter, *http
 const (
 	headerPosition    = "Ledger-Position"
 	headerMinPosition = "Ledger-Min-Position"
+	headerKey         = "Idempotency-Key"
 )
 
 type viewKey struct{}

@@ -4,6 +4,11 @@ import "time"
 
 // The limits of the native API. Those that Options name can be set; these are their defaults.
 const (
+	// bodyTimeout is how long a body may take to arrive.
+	bodyTimeout = 5 * time.Second
+	// answerSize is what most answers to commands fit into, in bytes.
+	answerSize = 1 << 10
+
 	// positionWait is how long a query waits for Ledger-Min-Position at most.
 	positionWait = 5 * time.Second
 

@@ -21,9 +21,7 @@ func query[I, O any](a *API, path, id, tag, summary string, read func(context.Co
 			Name: headerMinPosition, In: "header", Schema: &huma.Schema{Type: huma.TypeInteger, Format: "int64"},
 			Description: "Answer once the read models have come so far; 503 when that takes longer than 5 seconds",
 		}},
-	}, func(ctx context.Context, in *I) (*O, error) {
-		return answered(ctx, func() (*O, error) { return read(ctx, in) })
-	})
+	}, answered(read))
 }
 
 // Paging is how a list is asked for piece by piece.
