@@ -109,8 +109,9 @@ func command[C domain.Command](a *API, summary string) {
 	name := zero.CommandName()
 	schemas := a.huma.OpenAPI().Components.Schemas
 	schema := schemas.Schema(reflect.TypeFor[C](), true, name)
+	decode := decoder[C](schemas, schema)
 	handle := func(ctx context.Context, in *commandInput) (*commandOutput, error) {
-		c, err := decode[C](schemas, schema, in.RawBody)
+		c, err := decode(in.RawBody)
 		if err != nil {
 			return nil, err
 		}

@@ -98,6 +98,18 @@ func TestAllFaultsOfABodyAreInOneAnswer(t *testing.T) {
 	require.NotContains(t, string(a.body), "domain.")
 }
 
+func TestAListThatIsNotGivenIsNotAnEmptyOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must(w.admin, "GrantPurchasePermission", w.grant())
+	a := w.command(w.admin, "SetPurchasePermissions", fmt.Sprintf(`{"customerId":%q}`, w.customer))
+	require.Equal(t, 422, a.status, "this must not turn every permission off")
+	require.Equal(t, "products", a.problem(t).Errors[0].Field)
+	require.Len(t, w.list(w.admin, w.path("permissions?allowed=true")).Items, 1)
+	w.must(w.admin, "SetPurchasePermissions", `{"customerId":%q,"products":[]}`, w.customer)
+	require.Empty(t, w.list(w.admin, w.path("permissions?allowed=true")).Items)
+}
+
 func TestFaultsInsideListsAreNamed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
