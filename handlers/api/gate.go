@@ -30,7 +30,8 @@ func (a *API) HandleFunc(pattern string, handler func(http.ResponseWriter, *http
 			problem.Write(w, r, err)
 			return
 		}
-		handler(w, r.WithContext(context.WithValue(r.Context(), viewKey{}, v)))
+		problem.RequestOf(r.Context()).View = v
+		handler(w, r)
 	})
 }
 
@@ -40,11 +41,9 @@ const (
 	headerKey         = "Idempotency-Key"
 )
 
-type viewKey struct{}
-
 // viewOf gives what the principal of a request may read. Every handler behind the gate has one.
 func viewOf(ctx context.Context) gate.View {
-	v, _ := ctx.Value(viewKey{}).(gate.View)
+	v, _ := problem.RequestOf(ctx).View.(gate.View)
 	return v
 }
 

@@ -11,6 +11,7 @@ type Request struct {
 	ID          string      // given by the client, or made here; echoed and logged
 	Correlation string      // given by the client; recorded with commands
 	Principal   string      // who, for the log; empty before authentication
+	View        any         // what they may read, by the gate's judgement; the door's own
 	Code        domain.Code // of the problem answered, if any
 	Cause       error       // of a failure of the server's own; logged once, by the edge
 }
