@@ -28,7 +28,7 @@ func TestWhatIsReadWithoutItsSchemaFitsIt(t *testing.T) {
 		fit[domain.PurchaseReservation](t, schemas), fit[domain.ReportCustomerPurchase](t, schemas),
 		fit[domain.PurchaseSavingsPlan](t, schemas), fit[domain.ReportCustomerSavingsPlan](t, schemas),
 		fit[domain.ExchangeReservation](t, schemas), fit[domain.ReturnReservation](t, schemas),
-		fit[domain.RenewReservation](t, schemas), fit[domain.ChangeReservationScope](t, schemas),
+		fit[domain.RenewReservation](t, schemas), fit[domain.ChangeReservationScope](t, schemas), fit[domain.RenameReservation](t, schemas),
 		fit[domain.SplitReservation](t, schemas), fit[domain.MergeReservations](t, schemas),
 		fit[domain.RegisterWebhook](t, schemas), fit[domain.RemoveWebhook](t, schemas),
 	}
