@@ -168,9 +168,17 @@ func TestG1AProgramThatLosesAnAppendIsCaught(t *testing.T) {
 		every = "1000"
 	}
 	binary := brokenProgram(t,
-		change{"eventstore/append.go", "\t\"time\"\n", "\t\"time\"\n\t\"sync/atomic\"\n"},
-		change{"eventstore/append.go", "type sendResult int\n", "type sendResult int\n\nvar puts atomic.Uint64\n"},
-		change{"eventstore/append.go", "\tinFlight := false\n", "\tif puts.Add(1)%" + every + " == 0 {\n\t\treturn expected, nil\n\t}\n\tinFlight := false\n"})
+		change{"eventstore/flight.go", "// landing is how", "var launches int\n\n// landing is how"},
+		change{"eventstore/flight.go", "\tw.flight, w.forming = g, nil\n", `
+	if launches++; launches%` + every + ` == 0 && g.count > 0 {
+		w.forming = nil
+		w.decider.Discard()
+		w.answer(g, nil)
+		w.release(g)
+		return
+	}
+	w.flight, w.forming = g, nil
+`})
 	size := int64(1500)
 	if torture {
 		size = 15_000
