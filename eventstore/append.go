@@ -33,7 +33,11 @@ func (l *Log) Append(ctx context.Context, expected Cursor, record []byte) (Curso
 	if err != nil {
 		return Cursor{}, err
 	}
-	return l.append(ctx, expected, record, r.Last(), r.Time)
+	stored, err := l.append(ctx, expected, record, r.Last(), r.Time)
+	if err == nil {
+		l.took(stored)
+	}
+	return stored, err
 }
 
 // appendable checks what can be checked of a record before it is sent.
@@ -51,7 +55,7 @@ func (l *Log) appendable(expected Cursor, record []byte) (*Record, error) {
 }
 
 // append stores a record that has been checked, with its last position and its
-// time.
+// time. The head mark is the caller's to move.
 func (l *Log) append(ctx context.Context, expected Cursor, record []byte, last uint64, at time.Time) (Cursor, error) {
 	l.appendMu.Lock()
 	defer l.appendMu.Unlock()
@@ -103,7 +107,6 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 				}))
 			}
 			hashing.Wait()
-			l.took(stored)
 			return stored, nil
 		case sendUnknown:
 			inFlight = true
@@ -123,7 +126,6 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 		case err != nil: // the server can not be asked
 		case found == placeOurs:
 			hashing.Wait()
-			l.took(stored)
 			return stored, nil
 		case found == placeForeign:
 			return Cursor{}, ErrConflict
@@ -249,8 +251,9 @@ func (l *Log) Settle(ctx context.Context, expected Cursor, record []byte) (store
 	if found == placeEmpty {
 		ledger, _, _ := l.Ledger()
 		barrier := Record{Version: RecordVersion, Ledger: ledger, First: expected.Position + 1, Time: later(expected.Time, time.Now()), Previous: expected.Hash, Commands: []Command{}}
-		_, err := l.put(ctx, expected, AppendRecord(nil, &barrier), barrier.Last(), barrier.Time)
+		end, err := l.put(ctx, expected, AppendRecord(nil, &barrier), barrier.Last(), barrier.Time)
 		if err == nil {
+			l.took(end)
 			return false, nil
 		}
 		if !errors.Is(err, ErrConflict) {

@@ -143,9 +143,11 @@ func (l *Log) importRecord(ctx context.Context, window *filling, s *Stored, expe
 		return window.put(ctx, s)
 	}
 	if s.Sequence > resume {
-		if _, err := l.put(ctx, expected, s.Bytes, s.Record.Last(), s.Record.Time); err != nil {
+		stored, err := l.put(ctx, expected, s.Bytes, s.Record.Last(), s.Record.Time)
+		if err != nil {
 			return fmt.Errorf("import record %d: %w", s.Sequence, err)
 		}
+		l.took(stored)
 		return nil
 	}
 	b, err := l.message(ctx, s.Sequence)

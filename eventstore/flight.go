@@ -25,7 +25,13 @@ func (w *Writer[C, E]) launch(head Cursor) {
 		g.complete(head)
 	}
 	// Close must not turn an append under way into an unknown outcome.
-	w.done.Go(func() { w.landed <- w.store(context.Background(), g) })
+	w.done.Go(func() {
+		l := w.store(context.Background(), g)
+		w.landed <- l
+		if l.err == nil {
+			w.log.took(l.stored) // nobody waits for the mark
+		}
+	})
 }
 
 // store stores a group's record. A group that has nothing to record stores
