@@ -2,9 +2,7 @@ package api_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,11 +13,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"permledger/domain"
 	"permledger/handlers"
 	"permledger/handlers/auth"
+	"permledger/handlers/doortest"
 	"permledger/handlers/ledger"
 	"permledger/handlers/problem"
 )
@@ -30,27 +28,14 @@ var (
 	book    *ledger.Ledger
 	tokens  *auth.Dev
 	dataDir string
+	mint    func(t *testing.T, tenant, user string, roles domain.Roles) string
 )
 
 func TestMain(m *testing.M) {
-	var err error
-	if dataDir, err = os.MkdirTemp("", "permledger-api-*"); err != nil {
-		panic(err)
-	}
-	if tokens, err = auth.OpenDev(dataDir); err != nil {
-		panic(err)
-	}
-	if book, err = ledger.Open(context.Background(), ledger.Config{Dir: dataDir}); err != nil {
-		panic(err)
-	}
-	shared = handlers.New(book, tokens, handlers.Options{})
-	code := m.Run()
-	shared.Stop()
-	if err := errors.Join(book.Close(), os.RemoveAll(dataDir), goleak.Find()); err != nil {
-		fmt.Fprintln(os.Stderr, "after the tests:", err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
+	os.Exit(doortest.Run(m, doortest.Defaults, func(l *doortest.Ledger) func() {
+		shared, book, tokens, dataDir, mint = l.Handler, l.Book, l.Tokens, l.Dir, l.Mint
+		return func() {}
+	}))
 }
 
 // world is a partner with one customer that has an active subscription and a price, and its people.
@@ -89,20 +74,6 @@ func emptyWorld(t *testing.T) *world {
 	w.buyer = mint(t, w.customer, w.owner, domain.CustomerUser)
 	w.bystand = mint(t, w.customer, uuid.NewString(), domain.CustomerUser)
 	return w
-}
-
-func mint(t *testing.T, tenant, user string, roles domain.Roles) string {
-	t.Helper()
-	request := auth.Token{Tenant: domain.TenantID{UUID: uuid.MustParse(tenant)}, Roles: roles, App: "test"}
-	if user == "" {
-		request.AppOnly = true
-	} else {
-		request.User = domain.UserID{UUID: uuid.MustParse(user)}
-		request.UPN = user[:8] + "@example.com"
-	}
-	token, err := tokens.Mint(request)
-	require.NoError(t, err)
-	return token
 }
 
 func (w *world) purchase() string {

@@ -3,8 +3,6 @@ package azure_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -18,11 +16,11 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/reservations/armreservations/v3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"permledger/domain"
 	"permledger/handlers"
 	"permledger/handlers/auth"
+	"permledger/handlers/doortest"
 	"permledger/handlers/ledger"
 )
 
@@ -36,27 +34,14 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "permledger-azure-*")
-	if err != nil {
-		panic(err)
-	}
-	if tokens, err = auth.OpenDev(dir); err != nil {
-		panic(err)
-	}
-	if book, err = ledger.Open(context.Background(), ledger.Config{Dir: dir}); err != nil {
-		panic(err)
-	}
-	shared = handlers.New(book, tokens, handlers.Options{})
-	server = httptest.NewServer(shared)
-	code := m.Run()
-	transport.CloseIdleConnections()
-	server.Close()
-	shared.Stop()
-	if err := errors.Join(book.Close(), os.RemoveAll(dir), goleak.Find()); err != nil {
-		fmt.Fprintln(os.Stderr, "after the tests:", err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
+	os.Exit(doortest.Run(m, doortest.Defaults, func(l *doortest.Ledger) func() {
+		shared, book, tokens = l.Handler, l.Book, l.Tokens
+		server = httptest.NewServer(shared)
+		return func() {
+			transport.CloseIdleConnections()
+			server.Close()
+		}
+	}))
 }
 
 // person is somebody with a token.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"permledger/handlers/doortest"
 )
 
 const audits = "/v1/auditrecords"
@@ -137,7 +139,7 @@ func TestEveryCommandThatDidSomethingIsOneRecord(t *testing.T) {
 			require.Equal(t, want[i].after, value(t, r.ResourceNewValue))
 		}
 		require.Equal(t, w.partner, r.PartnerID)
-		require.Equal(t, "test-app", r.ApplicationID)
+		require.Equal(t, doortest.App, r.ApplicationID)
 		require.NotEmpty(t, r.UserPrincipalName)
 		require.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z$`, r.OperationDate)
 		require.Equal(t, "AuditRecord", r.Attributes.ObjectType)

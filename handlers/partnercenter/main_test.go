@@ -2,9 +2,7 @@ package partnercenter_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,11 +14,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"permledger/domain"
 	"permledger/handlers"
 	"permledger/handlers/auth"
+	"permledger/handlers/doortest"
 	"permledger/handlers/ledger"
 	"permledger/handlers/webhooks"
 )
@@ -30,29 +28,19 @@ var (
 	shared *handlers.Handler
 	book   *ledger.Ledger
 	tokens *auth.Dev
+	mint   func(t *testing.T, tenant, user string, roles domain.Roles) string
 )
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "permledger-partnercenter-*")
-	if err != nil {
-		panic(err)
+	options := func(dir string) handlers.Options {
+		return handlers.Options{Webhooks: webhooks.Options{
+			Dir: filepath.Join(dir, "webhooks"), PublicURL: "https://ledger.example", Reach: webhooks.Reach{Loopback: true},
+		}}
 	}
-	if tokens, err = auth.OpenDev(dir); err != nil {
-		panic(err)
-	}
-	if book, err = ledger.Open(context.Background(), ledger.Config{Dir: dir}); err != nil {
-		panic(err)
-	}
-	shared = handlers.New(book, tokens, handlers.Options{Webhooks: webhooks.Options{
-		Dir: filepath.Join(dir, "webhooks"), PublicURL: "https://ledger.example", Reach: webhooks.Reach{Loopback: true},
-	}})
-	code := m.Run()
-	shared.Stop()
-	if err := errors.Join(book.Close(), os.RemoveAll(dir), goleak.Find()); err != nil {
-		fmt.Fprintln(os.Stderr, "after the tests:", err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
+	os.Exit(doortest.Run(m, options, func(l *doortest.Ledger) func() {
+		shared, book, tokens, mint = l.Handler, l.Book, l.Tokens, l.Mint
+		return func() {}
+	}))
 }
 
 // world is a partner with one customer that has an active subscription and a price, and its people.
@@ -79,21 +67,6 @@ func newWorld(t *testing.T) *world {
 	w.command(w.admin, "AssignSubscriptionRole", `{"customerId":%q,"subscriptionId":%q,"userId":%q,"userPrincipalName":"yijun@relecloud.example","role":"Owner"}`, w.customer, w.subscription, w.owner)
 	w.command(w.admin, "SetReservationPrice", `{"customerId":%q,"sku":"Standard_D2s_v5","region":"eastus","term":"P1Y","billingPlan":"Upfront","customerPrice":{"amount":"500.00","currency":"USD"},"webDirectPrice":{"amount":"519.00","currency":"USD"}}`, w.customer)
 	return w
-}
-
-// mint makes the token of a user, or of an application alone where none is named.
-func mint(t *testing.T, tenant, user string, roles domain.Roles) string {
-	t.Helper()
-	request := auth.Token{Tenant: domain.TenantID{UUID: uuid.MustParse(tenant)}, Roles: roles, App: "test-app"}
-	if user == "" {
-		request.AppOnly = true
-	} else {
-		request.User = domain.UserID{UUID: uuid.MustParse(user)}
-		request.UPN = user[:8] + "@example.com"
-	}
-	token, err := tokens.Mint(request)
-	require.NoError(t, err)
-	return token
 }
 
 // answer is an HTTP answer read to its end.
