@@ -22,7 +22,7 @@ func (w *Writer[C, E]) launch(head Cursor) {
 	g.head = head
 	if g.count > 0 {
 		w.decider.Seal()
-		g.complete(head)
+		g.complete()
 	}
 	// Close must not turn an append under way into an unknown outcome.
 	w.done.Go(func() {

@@ -191,20 +191,20 @@ const chunkItems = 16
 func (w *Writer[C, E]) encode(g *group[C, E], from int) (fitting int) {
 	items := g.items[from:]
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(items)/chunkItems))
-	for len(w.chunks) < workers {
+	for len(w.chunks) < workers-1 {
 		w.chunks = append(w.chunks, nil)
 	}
 	per := (len(items) + workers - 1) / workers
 	var wg sync.WaitGroup
 	for n := 1; n < workers; n++ {
 		wg.Go(func() {
-			w.chunks[n] = w.encodeItems(w.chunks[n][:0], items[min(n*per, len(items)):min((n+1)*per, len(items))])
+			w.chunks[n-1] = w.encodeItems(w.chunks[n-1][:0], items[min(n*per, len(items)):min((n+1)*per, len(items))])
 		})
 	}
 	size := len(g.record)
 	g.record = w.encodeItems(g.record, items[:min(per, len(items))])
 	wg.Wait()
-	for _, chunk := range w.chunks[1:workers] {
+	for _, chunk := range w.chunks[:workers-1] {
 		g.record = append(g.record, chunk...)
 	}
 	if len(g.record)+len(recordTail) <= w.log.largest {
@@ -282,10 +282,9 @@ func (g *group[C, E]) spoilt(from int) bool {
 	return false
 }
 
-// complete ends the record of a group that is stored behind head.
-func (g *group[C, E]) complete(head Cursor) {
-	g.head = head
-	hash := g.prefix - len(commandsMember) - hex.EncodedLen(len(head.Hash))
-	hex.Encode(g.record[hash:], head.Hash[:])
+// complete ends the record of a group whose head is known.
+func (g *group[C, E]) complete() {
+	hash := g.prefix - len(commandsMember) - hex.EncodedLen(len(g.head.Hash))
+	hex.Encode(g.record[hash:], g.head.Hash[:])
 	g.record = append(g.record[:len(g.record)-1], recordTail...) // without the last comma
 }

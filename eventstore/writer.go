@@ -72,7 +72,7 @@ type Writer[C, E any] struct {
 	landed    chan landing     // tells how the flight ended
 	conflicts int              // flights in a row that the fence refused
 	spare     *group[C, E]     // kept for its memory
-	chunks    [][]byte         // encoded commands, kept for their memory
+	chunks    [][]byte         // what other goroutines encoded, kept for its memory
 }
 
 // writerState says why a writer does not write.
