@@ -1,14 +1,11 @@
 package api_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -120,21 +117,8 @@ func (a answer) into(t *testing.T, v any) {
 // send does a request on the handler itself. Headers are given as name, value pairs.
 func send(t *testing.T, h http.Handler, method, path, token, body string, headers ...string) answer {
 	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
-	if body == "" {
-		r.Body, r.ContentLength = http.NoBody, 0
-	} else {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, r)
-	return answer{status: rec.Code, header: rec.Result().Header, body: bytes.Clone(rec.Body.Bytes())}
+	status, header, content := doortest.Send(t, h, method, path, token, body, headers...)
+	return answer{status, header, content}
 }
 
 func (w *world) command(token, name, body string, headers ...string) answer {

@@ -3,10 +3,14 @@
 package doortest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -80,4 +84,25 @@ func (l *Ledger) Mint(t *testing.T, tenant, user string, roles domain.Roles) str
 	token, err := l.Tokens.Mint(request)
 	require.NoError(t, err)
 	return token
+}
+
+// Send does a request on a handler itself and reads the answer to its end. Headers are given as name, value pairs; a
+// body is JSON.
+func Send(t *testing.T, h http.Handler, method, path, token, body string, headers ...string) (status int, header http.Header, content []byte) {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	if body == "" {
+		r.Body, r.ContentLength = http.NoBody, 0
+	} else {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	return rec.Code, rec.Result().Header, bytes.Clone(rec.Body.Bytes())
 }
