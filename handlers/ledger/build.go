@@ -115,23 +115,16 @@ func Load(ctx context.Context, dir string, records iter.Seq2[[]byte, error], pro
 	return report, moveLoaded(dir)
 }
 
-// loadable refuses a directory that holds a ledger, or part of one that is not of a load.
+// loadable refuses a directory that holds a ledger, or anything of one that is not of a load.
 func loadable(dir string) error {
 	err := Check(dir)
 	switch {
-	case errors.Is(err, ErrLoadUnfinished):
-		return nil
 	case err == nil, errors.Is(err, eventstore.ErrIntegrity):
 		return eventstore.ErrNotEmpty
-	case !errors.Is(err, eventstore.ErrNoLedger):
-		return err
+	case errors.Is(err, ErrLoadUnfinished), errors.Is(err, eventstore.ErrNoLedger):
+		return nil
 	}
-	for _, name := range []string{ArchiveDir(""), ModelsDir(""), snapshotFile} {
-		if there, err := exists(filepath.Join(dir, name)); there || err != nil {
-			return errors.Join(err, eventstore.ErrNotEmpty)
-		}
-	}
-	return nil
+	return err
 }
 
 // moveLoaded moves the log of a finished load in place; it may have been interrupted doing so.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -73,53 +74,64 @@ func Check(dir string) error {
 	case marks.Ledger != uuid.Nil:
 		return nil
 	}
-	for _, name := range []string{loadingDir, loadedDir} {
-		if there, err := exists(filepath.Join(dir, name)); err != nil {
-			return fmt.Errorf("look at the data directory: %w", err)
-		} else if there {
-			return Config{Dir: dir}.explain(ErrLoadUnfinished)
-		}
-	}
-	trace, err := recorded(dir)
+	// The identity of a load moves last, and a load begins only where no record is.
+	loaded, err := exists(filepath.Join(dir, loadedDir, eventstore.IdentityFile))
 	switch {
 	case err != nil:
 		return fmt.Errorf("look at the data directory: %w", err)
-	case trace != "":
-		return &eventstore.IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but %s holds records; run permledger repair", eventstore.IdentityFile, trace)}
+	case loaded:
+		return Config{Dir: dir}.explain(ErrLoadUnfinished)
+	}
+	left, err := remains(dir)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look at the data directory: %w", err)
+	case left != "":
+		return &eventstore.IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but %s is of a ledger; run permledger repair", eventstore.IdentityFile, left)}
 	case marks.Head.Sequence > 0:
 		return &eventstore.IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but the head mark knows a ledger of %d records", eventstore.IdentityFile, marks.Head.Sequence)}
 	}
-	begun, err := exists(filepath.Join(dir, logDir))
-	switch {
-	case err != nil:
-		return fmt.Errorf("look at the data directory: %w", err)
-	case begun:
-		return Config{Dir: dir}.explain(eventstore.ErrFoundingUnfinished)
+	for _, begun := range []struct {
+		name string
+		what error
+	}{{loadingDir, ErrLoadUnfinished}, {logDir, eventstore.ErrFoundingUnfinished}} {
+		there, err := exists(filepath.Join(dir, begun.name))
+		switch {
+		case err != nil:
+			return fmt.Errorf("look at the data directory: %w", err)
+		case there:
+			return Config{Dir: dir}.explain(begun.what)
+		}
 	}
 	return Config{Dir: dir}.explain(eventstore.ErrNoLedger)
 }
 
-// recorded names a part of the data directory that holds records of a log, empty when none does.
-func recorded(dir string) (part string, err error) {
-	for part, extension := range map[string]string{logDir: ".blk", ArchiveDir(""): ".seg"} {
-		err := filepath.WalkDir(filepath.Join(dir, part), func(_ string, e fs.DirEntry, err error) error {
-			if err == nil && strings.HasSuffix(e.Name(), extension) {
-				return errStop
-			}
-			return err
-		})
-		switch {
-		case errors.Is(err, errStop):
-			return part, nil
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			return "", err
+// remains names something in a data directory that only a ledger leaves there, empty when nothing is.
+func remains(dir string) (name string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == ArchiveDir(""), name == ModelsDir(""), name == snapshotFile,
+			strings.HasPrefix(name, readyPrefix), strings.HasPrefix(name, evidencePrefix):
+			return name, nil
 		}
 	}
-	return "", nil
+	// The log itself exists a moment before the ledger does, but has no record then.
+	err = filepath.WalkDir(filepath.Join(dir, logDir), func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".blk" {
+			name = logDir
+			return fs.SkipAll
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return name, err
 }
-
-// errStop ends a walk.
-var errStop = errors.New("stop")
 
 // admit refuses a data directory that may not be opened as it is, before anything is written into it.
 func (c Config) admit() error {
