@@ -13,12 +13,12 @@ import (
 	"permledger/eventstore"
 	"permledger/eventstore/archive"
 	"permledger/eventstore/embedded"
-	"permledger/handlers/ledger"
 )
 
 type backupCommand struct {
 	nodeFlags
-	To string `arg:"" help:"A new file, or a directory that gets one named after ledger and head." type:"path" placeholder:"FILE|DIR"`
+	AllowStale bool   `name:"allow-stale" help:"Write the backup even if the archive is behind the log that a server has."`
+	To         string `arg:"" help:"A new file, or a directory that gets one named after ledger and head." type:"path" placeholder:"FILE|DIR"`
 }
 
 // backedUp is the result of a backup.
@@ -26,23 +26,28 @@ type backedUp struct {
 	eventstore.Report
 	File   string `json:"file"`
 	Source string `json:"source"` // log or archive
+	// Missing says how many events of the log an archive lacked, and BehindSeconds how much later than the
+	// backup's last record the newest one was.
+	Missing       uint64  `json:"missing,omitempty"`
+	BehindSeconds float64 `json:"behindSeconds,omitempty"`
 }
 
-// Run reads the log itself where it is free. While a server has it, the archive is read, which is at most
-// a second behind; either way the backup is the ledger as of its last record.
+// Run reads the log itself where it is free. While a server has it, the archive is read, once it holds what the
+// log held when the command began; either way the backup is the ledger as of its last record.
 func (c *backupCommand) Run(ctx context.Context, a *app) error {
 	store, err := c.open(ctx, a)
 	if _, locked := errors.AsType[*embedded.LockedError](err); locked && c.NATS == "" {
-		return c.write(a, "archive", archive.Read(ctx, ledger.ArchiveDir(a.Data)))
+		return c.fromArchive(ctx, a)
 	}
 	if err != nil {
 		return err
 	}
 	defer store.Close() //nolint:errcheck // nothing was written to it
-	return c.write(a, "log", store.Log.Read(ctx, eventstore.Cursor{}))
+	return c.write(a, "log", store.Log.Read(ctx, eventstore.Cursor{}), func(*backedUp) error { return nil })
 }
 
-func (c *backupCommand) write(a *app, source string, records iter.Seq2[eventstore.Stored, error]) error {
+// write writes the backup; accept has the last word on what was read, and without it no file is left.
+func (c *backupCommand) write(a *app, source string, records iter.Seq2[eventstore.Stored, error], accept func(*backedUp) error) error {
 	info, err := os.Stat(c.To)
 	into := err == nil && info.IsDir()
 	file := c.To
@@ -51,20 +56,23 @@ func (c *backupCommand) write(a *app, source string, records iter.Seq2[eventstor
 	}
 	bar := a.progress("records backed up", 0)
 	defer bar.stop()
-	var report eventstore.Report
+	result := backedUp{Source: source}
 	err = writeFile(file, func(w io.Writer) error {
 		var err error
-		report, err = archive.WriteBackup(w, records, func(done uint64) { bar.at(done, 0) })
-		return err
+		result.Report, err = archive.WriteBackup(w, records, func(done uint64) { bar.at(done, 0) })
+		bar.stop()
+		if err != nil && !errors.Is(err, eventstore.ErrNotFound) {
+			return err
+		}
+		return errors.Join(accept(&result), err)
 	})
-	bar.stop()
 	if err != nil {
 		return err
 	}
 	if into {
 		unfinished := file
 		// Ledger and head decide every byte, so a file of that name can only be the same backup.
-		file = filepath.Join(c.To, fmt.Sprintf("%s-%d-%.12s.backup", report.Ledger, report.Head.Position, report.Head.Hash))
+		file = filepath.Join(c.To, fmt.Sprintf("%s-%d-%.12s.backup", result.Ledger, result.Head.Position, result.Head.Hash))
 		if err := os.Rename(unfinished, file); err != nil {
 			return fmt.Errorf("name the backup: %w", err)
 		}
@@ -72,7 +80,8 @@ func (c *backupCommand) write(a *app, source string, records iter.Seq2[eventstor
 	if err := eventstore.SyncDir(filepath.Dir(file)); err != nil {
 		return fmt.Errorf("sync the backup: %w", err)
 	}
-	return a.writeOne(backedUp{Report: report, File: file, Source: source}, []column{
+	result.File = file
+	return a.writeOne(result, []column{
 		{"Backup", "file"}, {"From", "source"}, {"Ledger", "ledger"}, {"Records", "records"}, {"Position", "head.position"}, headColumn,
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"permledger/eventstore"
 )
 
 // made is what a backup said of itself.
@@ -58,6 +61,122 @@ func TestABackupOfAServerThatWritesIsRestored(t *testing.T) {
 		require.True(t, strings.HasPrefix(whole, succeeds(t, restored, "export")), "the same bytes, as of an earlier record")
 	}
 	require.NotZero(t, before)
+}
+
+// TestABackupThatIsBehindIsRefused: the server archives into a directory that was moved away, and what lies in
+// its place ends early, as when nothing can be archived any more.
+func TestABackupThatIsBehindIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _, buyer := prepared(t, dir)
+	early, _ := s.accepted(buyer, "PurchaseReservation", wanted(1))
+	s.archives(early)
+	where := filepath.Join(dir, "archive")
+	require.NoError(t, os.Rename(where, filepath.Join(dir, "elsewhere")))
+	require.NoError(t, os.CopyFS(where, os.DirFS(filepath.Join(dir, "elsewhere"))))
+	into := t.TempDir()
+	require.Equal(t, early, backup(t, dir, into).Head.Position, "what is not behind is backed up")
+	for range 5 {
+		s.accepted(buyer, "PurchaseReservation", wanted(1))
+	}
+	r := invoke(t, dir, "backup", into)
+	require.Equal(t, exitFailed, r.code, r.stderr)
+	require.Contains(t, r.stderr, "behind the log by 5 events")
+	require.Contains(t, r.stderr, "--allow-stale")
+	files, err := os.ReadDir(into)
+	require.NoError(t, err)
+	require.Len(t, files, 1, "the first one alone")
+
+	r = invoke(t, dir, "-q", "-o", "json", "backup", "--allow-stale", filepath.Join(into, "stale"))
+	require.Zero(t, r.code, r.stderr)
+	require.Contains(t, r.stderr, "behind the log by 5 events")
+	var b struct {
+		made
+		Missing uint64 `json:"missing"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &b))
+	require.Equal(t, early, b.Head.Position)
+	require.EqualValues(t, 5, b.Missing)
+	restored := filepath.Join(t.TempDir(), "restored")
+	succeeds(t, restored, "restore", b.File)
+	require.Equal(t, b.Head.Hash, headOf(t, restored))
+
+	require.NoError(t, os.RemoveAll(where))
+	require.NoError(t, os.WriteFile(where, nil, 0o600))
+	r = invoke(t, dir, "backup", "--allow-stale", filepath.Join(into, "nothing"))
+	require.Equal(t, exitFailed, r.code, "a file in place of the archive")
+	require.NoFileExists(t, filepath.Join(into, "nothing"))
+}
+
+func TestHowFarABackupIsBehind(t *testing.T) {
+	t.Parallel()
+	at := func(sequence, position uint64, seconds int) eventstore.Cursor {
+		return eventstore.Cursor{Sequence: sequence, Position: position, Time: time.Unix(int64(seconds), 0)}
+	}
+	for name, c := range map[string]struct {
+		log, backup eventstore.Cursor
+		says        string
+	}{
+		"at the head":               {at(9, 20, 100), at(9, 20, 100), ""},
+		"beyond what was known":     {at(9, 20, 100), at(11, 30, 103), ""},
+		"behind":                    {at(9, 20, 100), at(7, 12, 40), "behind the log by 8 events, the newest of them 1m0s after"},
+		"behind without any record": {at(9, 20, 100), eventstore.Cursor{}, "holds nothing of a log of 20 events"},
+		"the head is not known":     {eventstore.Cursor{}, at(7, 12, 40), "cannot be read from head.mark"},
+	} {
+		err := behind(c.log, &backedUp{Report: eventstore.Report{Records: c.backup.Sequence, Head: c.backup}})
+		if c.says == "" {
+			require.NoError(t, err, name)
+		} else {
+			require.ErrorContains(t, err, c.says, name)
+		}
+	}
+}
+
+// TestABackupOfAnotherArchiveIsRefused puts the archive of another ledger in the place of the right one.
+func TestABackupOfAnotherArchiveIsRefused(t *testing.T) {
+	t.Parallel()
+	dir, other := filled(t), filled(t)
+	s := serve(t, dir)
+	require.NoError(t, os.Rename(filepath.Join(dir, "archive"), filepath.Join(dir, "elsewhere")))
+	require.NoError(t, os.Rename(filepath.Join(other, "archive"), filepath.Join(dir, "archive")))
+	to := filepath.Join(t.TempDir(), "other.backup")
+	r := invoke(t, dir, "backup", "--allow-stale", to)
+	require.Equal(t, exitIntegrity, r.code, r.stderr)
+	require.Contains(t, r.stderr, "the archive is of ledger")
+	require.NoFileExists(t, to)
+	s.stop()
+}
+
+// TestABackupWhileNothingCanBeArchivedIsRefused fills the file system that holds the archive alone.
+func TestABackupWhileNothingCanBeArchivedIsRefused(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("no archive is full: mounting a small file system needs root")
+	}
+	dir := filepath.Join(t.TempDir(), "ledger")
+	where := filepath.Join(dir, "archive")
+	require.NoError(t, os.MkdirAll(where, 0o700))
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", where).CombinedOutput(); err != nil {
+		t.Skipf("no archive is full: tmpfs can not be mounted here: %s", out)
+	}
+	unmounted(t, where)
+	s, _, buyer := prepared(t, dir)
+	var last uint64
+	require.Eventually(t, func() bool {
+		last, _ = s.accepted(buyer, "PurchaseReservation", wanted(1))
+		_, h := s.health()
+		return len(h.Warnings) > 0
+	}, 2*time.Minute, time.Millisecond)
+	into := t.TempDir()
+	r := invoke(t, dir, "backup", filepath.Join(into, "behind"))
+	require.Equal(t, exitFailed, r.code, r.stderr)
+	require.Contains(t, r.stderr, "behind the log by")
+	require.NoFileExists(t, filepath.Join(into, "behind"))
+	out, err := exec.Command("mount", "-o", "remount,size=32m", where).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	s.archives(last)
+	require.GreaterOrEqual(t, backup(t, dir, into).Head.Position, last, "there is room again")
+	s.stop()
 }
 
 func TestABackupOfAClosedLedgerIsOfItsHead(t *testing.T) {

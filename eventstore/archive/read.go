@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"permledger/eventstore"
 )
@@ -21,6 +22,18 @@ func Read(ctx context.Context, dir string) iter.Seq2[eventstore.Stored, error] {
 			yield(eventstore.Stored{}, err)
 		}
 	}
+}
+
+// Head returns where an archive ends, without a time, the zero Cursor when it has
+// no record. It reads the last segment, at most DefaultSegmentBytes and a record.
+func Head(ctx context.Context, dir string) (eventstore.Cursor, error) {
+	st, err := inspect(ctx, dir)
+	if err != nil {
+		return eventstore.Cursor{}, err
+	}
+	at := st.at
+	at.Time = time.Time{}
+	return at, nil
 }
 
 // all reads all segments of an archive.

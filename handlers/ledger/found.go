@@ -114,23 +114,24 @@ func remains(dir string) (name string, err error) {
 	}
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == ArchiveDir(""), name == ModelsDir(""), name == snapshotFile,
-			strings.HasPrefix(name, readyPrefix), strings.HasPrefix(name, evidencePrefix):
+		case name == ModelsDir(""), name == snapshotFile, strings.HasPrefix(name, readyPrefix), strings.HasPrefix(name, evidencePrefix):
 			return name, nil
 		}
 	}
-	// The log itself exists a moment before the ledger does, but has no record then.
-	err = filepath.WalkDir(filepath.Join(dir, logDir), func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && filepath.Ext(path) == ".blk" {
-			name = logDir
-			return fs.SkipAll
+	// These may be there before the ledger is, as an empty log or a file system of their own, but hold no record.
+	for part, extension := range map[string]string{logDir: ".blk", ArchiveDir(""): ".seg"} {
+		err := filepath.WalkDir(filepath.Join(dir, part), func(path string, _ fs.DirEntry, err error) error {
+			if err == nil && filepath.Ext(path) == extension {
+				name = part
+				return fs.SkipAll
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) || name != "" {
+			return name, err
 		}
-		return err
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
 	}
-	return name, err
+	return "", nil
 }
 
 // admit refuses a data directory that may not be opened as it is, before anything is written into it.
