@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"permledger/domain"
+	"permledger/eventstore"
 	"permledger/handlers"
 	"permledger/handlers/auth"
 	"permledger/handlers/ledger"
@@ -21,14 +23,16 @@ import (
 
 type serveCommand struct {
 	storeFlags
-	Listen       string   `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:8080"`
-	Auth         string   `help:"${enum}: development tokens on loopback, or those of an OpenID Connect issuer." enum:"dev,oidc" default:"dev"`
-	OIDCIssuer   string   `name:"oidc-issuer" help:"Issuer, exactly as in the tokens' iss." placeholder:"URL"`
-	OIDCAudience string   `name:"oidc-audience" help:"Audience that tokens must name." placeholder:"ID"`
-	OIDCPartners []string `name:"oidc-partner" help:"Tenants that may register as a partner of this ledger." placeholder:"GUID"`
-	PublicURL    string   `name:"public-url" help:"Address under which others reach this server, for links that are sent to them; the listen address when absent." placeholder:"URL"`
-	Webhooks     bool     `help:"Deliver webhooks. Of several nodes on one log, let one do it." default:"true" negatable:""`
-	AllowPrivate bool     `name:"webhook-allow-private" help:"Deliver webhooks to private addresses and to this machine too."`
+	Listen       string        `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:8080"`
+	Auth         string        `help:"${enum}: development tokens on loopback, or those of an OpenID Connect issuer." enum:"dev,oidc" default:"dev"`
+	OIDCIssuer   string        `name:"oidc-issuer" help:"Issuer, exactly as in the tokens' iss." placeholder:"URL"`
+	OIDCAudience string        `name:"oidc-audience" help:"Audience that tokens must name." placeholder:"ID"`
+	OIDCPartners []string      `name:"oidc-partner" help:"Tenants that may register as a partner of this ledger." placeholder:"GUID"`
+	PublicURL    string        `name:"public-url" help:"Address under which others reach this server, for links that are sent to them; the listen address when absent." placeholder:"URL"`
+	Webhooks     bool          `help:"Deliver webhooks. Of several nodes on one log, let one do it." default:"true" negatable:""`
+	MaxClockLead time.Duration `name:"max-clock-lead" help:"How far the clock may lead what the time should be, or be behind the last record, before commands are refused." default:"1m" placeholder:"DURATION"`
+	AcceptClock  bool          `name:"accept-clock" help:"The time is right now, whatever the last record says: go on. For one start."`
+	AllowPrivate bool          `name:"webhook-allow-private" help:"Deliver webhooks to private addresses and to this machine too."`
 }
 
 // Run serves until it is told to stop.
@@ -45,7 +49,21 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return a.serve(ctx, listener, authenticator, c.storeFlags, hooks, func(string) error { return nil })
+	config, err := c.ledger(a)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return a.serve(ctx, listener, authenticator, config, hooks, func(string) error { return nil })
+}
+
+// ledger says how the ledger is opened to be served.
+func (c *serveCommand) ledger(a *app) (ledger.Config, error) {
+	config := c.config(a)
+	if c.MaxClockLead <= 0 {
+		return config, usageError("--max-clock-lead: %s is no time to lead by", c.MaxClockLead)
+	}
+	config.Clock = eventstore.ClockOptions{MaxLead: c.MaxClockLead, Accept: c.AcceptClock}
+	return config, nil
 }
 
 // webhooks says whether and from where this node delivers. Development tokens are for loopback alone, so that
@@ -92,9 +110,8 @@ func (c *serveCommand) authenticator(ctx context.Context, a *app, address net.Ad
 
 // serve opens the ledger, says where it serves, and serves until the context ends. Ready is called once
 // requests are answered; its error ends the server.
-func (a *app) serve(ctx context.Context, listener net.Listener, authenticator auth.Authenticator, flags storeFlags, hooks webhooks.Options, ready func(address string) error) error {
+func (a *app) serve(ctx context.Context, listener net.Listener, authenticator auth.Authenticator, config ledger.Config, hooks webhooks.Options, ready func(address string) error) error {
 	bar := a.progress("records folded", 0)
-	config := flags.config(a)
 	config.Progress = bar.at
 	l, err := ledger.Open(ctx, config)
 	bar.stop()

@@ -16,6 +16,7 @@ var (
 	lagFigure      = figure("permledger_models_lag", "Events that the read models are behind.")
 	archiveFigure  = figure("permledger_archive_position", "Position of the newest event in the archive.")
 	behindFigure   = figure("permledger_archive_lag_seconds", "How long the oldest record has waited that is not archived yet.")
+	clockFigure    = figure("permledger_clock_doubted", "1 while nothing is recorded because the clock cannot be right.")
 	queuedFigure   = figure("permledger_writer_queued", "Commands that wait for their group.")
 	largestFigure  = figure("permledger_writer_largest_group", "Commands of the largest group so far.")
 	writerFigure   = prometheus.NewDesc("permledger_writer_total", "What the writer has done.", []string{"what"}, nil)
@@ -23,9 +24,16 @@ var (
 
 func figure(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
 
+func truth(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
 // Describe implements prometheus.Collector.
 func (f ledgerFigures) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{readyFigure, positionFigure, modelsFigure, lagFigure, archiveFigure, behindFigure, queuedFigure, largestFigure, writerFigure} {
+	for _, d := range []*prometheus.Desc{readyFigure, positionFigure, modelsFigure, lagFigure, archiveFigure, behindFigure, clockFigure, queuedFigure, largestFigure, writerFigure} {
 		to <- d
 	}
 }
@@ -34,16 +42,13 @@ func (f ledgerFigures) Describe(to chan<- *prometheus.Desc) {
 func (f ledgerFigures) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64) { to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
 	h := f.ledger.Health()
-	if h.Ready {
-		gauge(readyFigure, 1)
-	} else {
-		gauge(readyFigure, 0)
-	}
+	gauge(readyFigure, truth(h.Ready))
 	if f.ledger.Fault() != nil {
 		return // there may be no writer at all
 	}
 	gauge(positionFigure, float64(h.Position))
 	gauge(modelsFigure, float64(h.ModelsPosition))
+	gauge(clockFigure, truth(h.ClockDoubted))
 	gauge(lagFigure, float64(h.Position-min(h.Position, h.ModelsPosition)))
 	if archive, kept := f.ledger.Archive(); kept {
 		gauge(archiveFigure, float64(archive.At.Position))

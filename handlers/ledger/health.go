@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,9 @@ type Health struct {
 
 	// ArchivePosition is of the newest event in the archive, 0 where a cluster holds the log.
 	ArchivePosition uint64 `json:"archivePosition"`
+	// ClockDoubted says that nothing is recorded because this machine's clock cannot be right; Reasons say
+	// more.
+	ClockDoubted bool `json:"clockDoubted"`
 	// Warnings are what an operator must see to although the ledger serves.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -48,6 +52,7 @@ func (l *Ledger) Health() Health {
 	l.archiveHealth(&h)
 	if err := l.writer.Err(); err != nil {
 		h.Reasons = append(h.Reasons, err.Error())
+		h.ClockDoubted = errors.Is(err, eventstore.ErrClock)
 	}
 	if l.models.Err() != nil {
 		h.Reasons = append(h.Reasons, "the read models do not follow the log for now; the server's log says why")

@@ -25,6 +25,8 @@ type Config struct {
 	Dir      string   // data directory, created with mode 0700 when absent
 	External External // cluster that holds the log; the embedded server when its URL is empty
 	Logger   *slog.Logger
+	// Clock says how far this machine's clock is believed.
+	Clock eventstore.ClockOptions
 	// Progress is told how much of the log has been folded at the start; it may be nil.
 	Progress func(done, total uint64)
 }
@@ -152,10 +154,7 @@ func (l *Ledger) Fault() error {
 	if l.fault != nil {
 		return l.fault
 	}
-	if err := l.writer.Err(); errors.Is(err, eventstore.ErrIntegrity) {
-		return err
-	}
-	return nil
+	return l.writer.Failure()
 }
 
 // Book answers what a decision would say now.
