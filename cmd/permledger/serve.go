@@ -32,6 +32,7 @@ type serveCommand struct {
 	Webhooks     bool          `help:"Deliver webhooks. Of several nodes on one log, let one do it." default:"true" negatable:""`
 	MaxClockLead time.Duration `name:"max-clock-lead" help:"How far the clock may lead what the time should be, or be behind the last record, before commands are refused." default:"1m" placeholder:"DURATION"`
 	AcceptClock  bool          `name:"accept-clock" help:"The time is right now, whatever the last record says: go on. For one start."`
+	ScrubPeriod  time.Duration `name:"scrub-period" help:"Within what time everything on the disk is checked while it serves." default:"24h" placeholder:"DURATION"`
 	AllowPrivate bool          `name:"webhook-allow-private" help:"Deliver webhooks to private addresses and to this machine too."`
 }
 
@@ -56,12 +57,19 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	return a.serve(ctx, listener, authenticator, config, hooks, func(string) error { return nil })
 }
 
+// minScrubPeriod keeps a period from being one by mistake.
+const minScrubPeriod = time.Second
+
 // ledger says how the ledger is opened to be served.
 func (c *serveCommand) ledger(a *app) (ledger.Config, error) {
 	config := c.config(a)
 	if c.MaxClockLead <= 0 {
 		return config, usageError("--max-clock-lead: %s is no time to lead by", c.MaxClockLead)
 	}
+	if c.ScrubPeriod < minScrubPeriod {
+		return config, usageError("--scrub-period: %s is less than %s", c.ScrubPeriod, minScrubPeriod)
+	}
+	config.ScrubPeriod = c.ScrubPeriod
 	config.Clock = eventstore.ClockOptions{MaxLead: c.MaxClockLead, Accept: c.AcceptClock}
 	return config, nil
 }

@@ -27,6 +27,8 @@ type Config struct {
 	Logger   *slog.Logger
 	// Clock says how far this machine's clock is believed.
 	Clock eventstore.ClockOptions
+	// ScrubPeriod is within what time everything on the disk is checked, DefaultScrubPeriod when zero.
+	ScrubPeriod time.Duration
 	// Progress is told how much of the log has been folded at the start; it may be nil.
 	Progress func(done, total uint64)
 }
@@ -40,6 +42,9 @@ type Ledger struct {
 	models *projections.Models
 	// archive is the second copy of a log that has no peer; nil where a cluster holds the log.
 	archive *archive.Follower
+	// scrubber checks the disk while the ledger serves; nil while it never did.
+	scrubber *scrubber
+	resnap   chan struct{} // asks for a snapshot now
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -51,7 +56,7 @@ type Ledger struct {
 // Open opens or creates a ledger and folds its log. A ledger whose integrity is broken opens too: it
 // executes and answers nothing, and Fault says why. Other errors mean that it could not be opened.
 func Open(ctx context.Context, config Config) (*Ledger, error) {
-	l := &Ledger{config: config, book: domain.NewBook()}
+	l := &Ledger{config: config, book: domain.NewBook(), resnap: make(chan struct{}, 1)}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l.stop = stop
 	err := l.open(ctx, running)
@@ -92,9 +97,8 @@ func (l *Ledger) open(ctx, running context.Context) error {
 		l.done.Go(func() { l.keepAnswering(running, l.store.Restart) })
 	}
 	l.done.Go(func() { l.keepSnapshots(running, from.Position) })
-	if from.Sequence > 0 {
-		l.done.Go(func() { l.scrub(running) })
-	}
+	l.scrubber = newScrubber(l.config.ScrubPeriod, l.scrubbed(), func() bool { return l.writer.Stats().Queued > 0 }, l.logger())
+	l.done.Go(func() { l.scrubber.run(running) })
 	return nil
 }
 
