@@ -250,7 +250,11 @@ func (l *Log) Settle(ctx context.Context, expected Cursor, record []byte) (store
 	}
 	if found == placeEmpty {
 		ledger, _, _ := l.Ledger()
-		barrier := Record{Version: RecordVersion, Ledger: ledger, First: expected.Position + 1, Time: later(expected.Time, time.Now()), Previous: expected.Hash, Commands: []Command{}}
+		at, err := l.clock.next(expected.Time)
+		if err != nil {
+			at = expected.Time // nobody's clock is needed to end the doubt
+		}
+		barrier := Record{Version: RecordVersion, Ledger: ledger, First: expected.Position + 1, Time: at, Previous: expected.Hash, Commands: []Command{}}
 		end, err := l.put(ctx, expected, AppendRecord(nil, &barrier), barrier.Last(), barrier.Time)
 		if err == nil {
 			l.took(end)
@@ -289,7 +293,11 @@ func (l *Log) EnsureGenesis(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create the ledger: %w", err)
 	}
-	genesis := Record{Version: RecordVersion, Ledger: ledger, First: 1, Time: later(time.Time{}, time.Now()), Commands: []Command{}}
+	at, err := l.clock.next(time.Time{})
+	if err != nil {
+		return fmt.Errorf("create the ledger: %w", err)
+	}
+	genesis := Record{Version: RecordVersion, Ledger: ledger, First: 1, Time: at, Commands: []Command{}}
 	b := AppendRecord(nil, &genesis)
 	creating := &identity{Version: 1, Stream: l.opts.Stream, Ledger: ledger, Genesis: HashOf(b), Stage: stageCreating}
 	if err := creating.write(l.opts.Dir); err != nil {
@@ -311,14 +319,4 @@ func (l *Log) EnsureGenesis(ctx context.Context) error {
 		return err
 	}
 	return l.note(first.Cursor())
-}
-
-// later returns now, but never a time before previous. It is in UTC and has no
-// monotonic reading, so it survives being stored.
-func later(previous, now time.Time) time.Time {
-	now = now.UTC().Round(0)
-	if now.Before(previous) {
-		return previous
-	}
-	return now
 }

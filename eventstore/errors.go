@@ -35,6 +35,10 @@ var (
 	// Nothing was written.
 	ErrUnavailable = errors.New("the ledger cannot be written now: nothing was written, try again later")
 
+	// ErrClock says that the clock of this machine cannot be right. Nothing was
+	// written. Every ClockError matches it, and ErrUnavailable too.
+	ErrClock = errors.New("the clock of this machine cannot be right: nothing was written, set the clock")
+
 	// ErrNotWritten says that the submitter gave up before its command was
 	// taken into a group. Nothing was written and nothing will be.
 	ErrNotWritten = errors.New("gave up waiting: nothing was written")

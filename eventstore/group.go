@@ -49,7 +49,7 @@ func (w *Writer[C, E]) begin() *group[C, E] {
 	if w.spare = nil; g == nil {
 		g = &group[C, E]{ids: make(map[uuid.UUID]int)}
 	}
-	g.before, g.last, g.at = before, before, later(at, w.opts.Now())
+	g.before, g.last, g.at = before, before, later(at, w.now)
 	ledger, _, _ := w.log.Ledger()
 	g.record = appendRecordHead(g.record[:0], &Record{Version: RecordVersion, Ledger: ledger, First: before + 1, Time: g.at})
 	g.prefix = len(g.record)

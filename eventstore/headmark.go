@@ -29,10 +29,12 @@ const (
 // headMark is the file of the mark. It is not synced after each record: after
 // a power loss an older mark is still a true lower bound.
 type headMark struct {
-	mu   sync.Mutex
-	file *os.File
-	last Cursor
-	slot int64
+	mu    sync.Mutex
+	file  *os.File
+	last  Cursor
+	slot  int64
+	image [2 * markSlot]byte // what the file holds
+	torn  bool               // a write failed, so nobody knows what it holds
 }
 
 // openHeadMark reads or creates the mark. damaged says that there was a file
@@ -63,6 +65,7 @@ func openHeadMark(dir string) (m *headMark, damaged bool, err error) {
 		return m, false, nil
 	}
 	_ = err // a short file has no readable slot, which is found below
+	copy(m.image[:], buf)
 	m.last, m.slot = newestMark(buf)
 	blank := bytes.Count(buf, []byte{0}) == len(buf) && n == len(buf)
 	return m, m.last.Sequence == 0 && !blank, nil
@@ -106,11 +109,31 @@ func (m *headMark) note(c Cursor) error {
 		return nil
 	}
 	var slot [markSlot]byte
-	if _, err := m.file.WriteAt(encodeMark(slot[:0], c), m.slot*markSlot); err != nil {
+	mark := encodeMark(slot[:0], c)
+	if _, err := m.file.WriteAt(mark, m.slot*markSlot); err != nil {
+		m.torn = true
 		return fmt.Errorf("write the head mark: %w", err)
 	}
+	m.torn = false
+	copy(m.image[m.slot*markSlot:], mark)
 	m.last, m.slot = c, 1-m.slot
 	return nil
+}
+
+// check compares the file with what was written into it, and writes that again
+// where it differs.
+func (m *headMark) check(path string) (differs bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.torn {
+		return false, nil // the next mark goes into the same place
+	}
+	b, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || bytes.Equal(b, m.image[:]) {
+		return false, err
+	}
+	_, err = m.file.WriteAt(m.image[:], 0)
+	return true, err
 }
 
 func (m *headMark) close() error {

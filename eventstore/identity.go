@@ -94,11 +94,16 @@ func ReadMarks(dir string) (Marks, error) {
 
 // write stores the identity durably.
 func (id *identity) write(dir string) error {
-	b, err := json.MarshalIndent(id, "", "  ")
+	b, err := id.encode()
 	if err != nil {
 		return fmt.Errorf("write the identity of the ledger: %w", err)
 	}
-	return writeFile(filepath.Join(dir, IdentityFile), append(b, '\n'))
+	return writeFile(filepath.Join(dir, IdentityFile), b)
+}
+
+func (id *identity) encode() ([]byte, error) {
+	b, err := json.MarshalIndent(id, "", "  ")
+	return append(b, '\n'), err
 }
 
 // removeIdentity makes a directory one of no ledger again.

@@ -39,6 +39,18 @@ const (
 	// stored. After it the outcome is unknown.
 	DefaultAppendTimeout = 10 * time.Second
 
+	// DefaultClockLead is how far the time of a record may lead what the time
+	// should be, and how far the clock may be behind the last record.
+	DefaultClockLead = time.Minute
+
+	// maxIdle is how old the last record may be when a run begins. A ledger may
+	// rest for weeks; a clock that is wrong is mostly wrong by more.
+	maxIdle = 30 * 24 * time.Hour
+
+	// clockDrift is the part of the time passed that two clocks may drift apart
+	// in it: one in a thousand, several times what bad ones do.
+	clockDrift = 1000
+
 	// DefaultTimeout is how long one request to the server may take.
 	DefaultTimeout = 5 * time.Second
 

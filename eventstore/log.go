@@ -45,6 +45,8 @@ type Options struct {
 	// AppendTimeout is how long Append tries to have a record stored,
 	// DefaultAppendTimeout when zero.
 	AppendTimeout time.Duration
+	// Clock says how far this machine's clock is believed.
+	Clock ClockOptions
 	// Logger gets what an operator should know; nothing is logged when nil.
 	Logger *slog.Logger
 }
@@ -60,6 +62,7 @@ type Log struct {
 	prefix string // of the JetStream API's subjects
 	log    *slog.Logger
 	mark   *headMark
+	clock  *clock
 
 	known   atomic.Uint64 // highest sequence known to be stored
 	largest int           // bytes of one record
@@ -103,6 +106,7 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Log, erro
 	}
 	l := &Log{
 		js: js, opts: opts, prefix: apiPrefix(js), log: opts.Logger,
+		clock:   newClock(opts.Clock),
 		bell:    make(chan struct{}),
 		largest: min(MaxRecordBytes, int(js.Conn().MaxPayload())-headerRoom),
 	}

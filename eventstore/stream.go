@@ -59,8 +59,12 @@ func (l *Log) state(ctx context.Context) (jetstream.StreamState, error) {
 		Error *jetstream.APIError `json:"error"`
 		jetstream.StreamInfo
 	}
+	asked := l.clock.opts.Elapsed()
 	if err := l.api(ctx, "STREAM.INFO."+l.opts.Stream, nil, &resp); err != nil {
 		return jetstream.StreamState{}, err
+	}
+	if l.opts.Shared { // a server of our own has the same clock
+		l.clock.compare(resp.TimeStamp, asked)
 	}
 	if resp.Error != nil {
 		if resp.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Report says what a pass over the whole ledger found.
@@ -65,11 +66,18 @@ func (l *Log) Verify(ctx context.Context, progress func(done, total uint64)) (Re
 	switch {
 	case report.Head.Sequence < report.Mark.Sequence:
 		return report, l.fail(l.shorter(report.Head.Sequence, report.Mark.Sequence))
-	case state.LastSeq > 0 && (state.FirstSeq != 1 || state.Msgs != state.LastSeq || state.NumDeleted > 0):
-		return report, l.fail(&IntegrityError{
-			Position: report.Head.Position + 1, Sequence: report.Head.Sequence,
-			Reason: fmt.Sprintf("the server counts %d records from %d to %d", state.Msgs, state.FirstSeq, state.LastSeq),
-		})
 	}
-	return report, nil
+	return report, l.miscounted(&state, report.Head)
+}
+
+// miscounted says so when a server has other records than it must have, up to a
+// head at least.
+func (l *Log) miscounted(state *jetstream.StreamState, head Cursor) error {
+	if state.LastSeq == 0 || state.FirstSeq == 1 && state.Msgs == state.LastSeq && state.NumDeleted == 0 {
+		return nil
+	}
+	return l.fail(&IntegrityError{
+		Position: head.Position + 1, Sequence: head.Sequence,
+		Reason: fmt.Sprintf("the server counts %d records from %d to %d", state.Msgs, state.FirstSeq, state.LastSeq),
+	})
 }

@@ -26,9 +26,6 @@ type WriterOptions struct {
 	// Progress, when given, is told while Start folds the log how many of how
 	// many records are done.
 	Progress func(done, total uint64)
-	// Now is the clock, time.Now when nil. Only the time of a record comes
-	// from it; nothing is decided or ordered by it.
-	Now func() time.Time
 	// Logger gets what an operator should know; nothing is logged when nil.
 	Logger *slog.Logger
 }
@@ -71,6 +68,8 @@ type Writer[C, E any] struct {
 	flight    *group[C, E]     // being stored; nil when none is
 	landed    chan landing     // tells how the flight ended
 	conflicts int              // flights in a row that the fence refused
+	now       time.Time        // for the next group to begin
+	doubted   bool             // the clock was, when it was looked at last
 	spare     *group[C, E]     // kept for its memory
 	chunks    [][]byte         // what other goroutines encoded, kept for its memory
 }
@@ -89,9 +88,6 @@ func NewWriter[C, E any](log *Log, d Decider[C, E], c Codec[E], idx Index, opts 
 	}
 	if opts.Group <= 0 {
 		opts.Group = DefaultGroup
-	}
-	if opts.Now == nil {
-		opts.Now = time.Now
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -171,8 +167,30 @@ func (w *Writer[C, E]) recall(ctx context.Context) error {
 func (w *Writer[C, E]) Head() Cursor { return *w.head.Load() }
 
 // Err returns nil while the writer writes, else why it does not. An error that
-// matches ErrIntegrity, or anything but ErrUnavailable, is for good.
+// matches ErrIntegrity, or anything but ErrUnavailable, is for good; one that
+// matches ErrClock ends when the clock is right.
 func (w *Writer[C, E]) Err() error {
+	if err := w.stopped(); err != nil {
+		return err
+	}
+	_, err := w.Time()
+	return err
+}
+
+// Time returns the time that a record stored now would carry, or a *ClockError.
+func (w *Writer[C, E]) Time() (time.Time, error) { return w.log.clock.next(w.Head().Time) }
+
+// Failure returns the integrity failure that stopped the writer for good, nil
+// while there is none. Unlike Err it looks at nothing but what was found before.
+func (w *Writer[C, E]) Failure() error {
+	if err := w.stopped(); errors.Is(err, ErrIntegrity) {
+		return err
+	}
+	return nil
+}
+
+// stopped says why the writer takes nothing, whatever the clock says.
+func (w *Writer[C, E]) stopped() error {
 	if err := w.log.Err(); err != nil {
 		return err
 	}
@@ -271,13 +289,36 @@ func (w *Writer[C, E]) take(first *request[C, E]) {
 	if len(requests) == 0 {
 		return
 	}
-	if err := w.refusal(); err != nil {
+	err := w.refusal()
+	if err == nil && w.forming == nil {
+		err = w.readClock()
+	}
+	if err != nil {
 		for _, r := range requests {
 			r.answer(result[E]{err: err})
 		}
 		return
 	}
 	w.judge(requests)
+}
+
+// readClock takes the time for the next group, and says so when the clock cannot
+// be believed, or can again.
+func (w *Writer[C, E]) readClock() error {
+	last := w.Head().Time
+	if w.flight != nil {
+		last = w.flight.at
+	}
+	var err error
+	w.now, err = w.log.clock.next(last)
+	switch {
+	case err != nil && !w.doubted:
+		w.opts.Logger.Error("no command is taken", "error", err)
+	case err == nil && w.doubted:
+		w.opts.Logger.Warn("the clock is right again; commands are taken")
+	}
+	w.doubted = err != nil
+	return err
 }
 
 // gather takes what waits, at most one group. Whoever gave up meanwhile is left
@@ -330,7 +371,7 @@ func (w *Writer[C, E]) refuseWaiting() {
 // refusal returns the error for a submission that comes while nothing is
 // written, nil when it is welcome.
 func (w *Writer[C, E]) refusal() error {
-	err := w.Err()
+	err := w.stopped()
 	if err == nil || errors.Is(err, ErrUnavailable) {
 		return err
 	}
@@ -385,6 +426,9 @@ func (w *Writer[C, E]) foldRecord(s *Stored) error {
 		}
 	}
 	w.decider.Commit(s.Record.Last())
+	if w.log.opts.Shared {
+		w.log.clock.vouch(s.Record.Time)
+	}
 	if !w.started && s.Sequence <= w.index.Through() {
 		w.recent.skip(s.Sequence)
 	} else {

@@ -11,10 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/google/uuid"
 
 	"permledger/domain"
+	"permledger/eventstore"
 	"permledger/handlers"
 	"permledger/handlers/auth"
 	"permledger/handlers/ledger"
@@ -23,25 +25,25 @@ import (
 
 type serveCommand struct {
 	nodeFlags
-	Init         bool     `help:"Found a ledger first if there is none."`
-	Listen       string   `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:8080"`
-	Auth         string   `help:"${enum}: development tokens on loopback, or those of an OpenID Connect issuer." enum:"dev,oidc" default:"dev"`
-	OIDCIssuer   string   `name:"oidc-issuer" help:"Issuer, exactly as in the tokens' iss." placeholder:"URL"`
-	OIDCAudience string   `name:"oidc-audience" help:"Audience that tokens must name." placeholder:"ID"`
-	OIDCPartners []string `name:"oidc-partner" help:"Tenants that may register as a partner of this ledger." placeholder:"GUID"`
-	PublicURL    string   `name:"public-url" help:"Address under which others reach this server, for links that are sent to them; the listen address when absent." placeholder:"URL"`
-	Webhooks     bool     `help:"Deliver webhooks. Of several nodes on one log, let one do it." default:"true" negatable:""`
-	AllowPrivate bool     `name:"webhook-allow-private" help:"Deliver webhooks to private addresses and to this machine too."`
+	Init         bool          `help:"Found a ledger first if there is none."`
+	Listen       string        `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:8080"`
+	Auth         string        `help:"${enum}: development tokens on loopback, or those of an OpenID Connect issuer." enum:"dev,oidc" default:"dev"`
+	OIDCIssuer   string        `name:"oidc-issuer" help:"Issuer, exactly as in the tokens' iss." placeholder:"URL"`
+	OIDCAudience string        `name:"oidc-audience" help:"Audience that tokens must name." placeholder:"ID"`
+	OIDCPartners []string      `name:"oidc-partner" help:"Tenants that may register as a partner of this ledger." placeholder:"GUID"`
+	PublicURL    string        `name:"public-url" help:"Address under which others reach this server, for links that are sent to them; the listen address when absent." placeholder:"URL"`
+	Webhooks     bool          `help:"Deliver webhooks. Of several nodes on one log, let one do it." default:"true" negatable:""`
+	MaxClockLead time.Duration `name:"max-clock-lead" help:"How far the clock may lead what the time should be, or be behind the last record, before commands are refused." default:"1m" placeholder:"DURATION"`
+	AcceptClock  bool          `name:"accept-clock" help:"The time is right now, whatever the last record says: go on. For one start."`
+	ScrubPeriod  time.Duration `name:"scrub-period" help:"Within what time everything on the disk is checked while it serves." default:"24h" placeholder:"DURATION"`
+	AllowPrivate bool          `name:"webhook-allow-private" help:"Deliver webhooks to private addresses and to this machine too."`
 }
 
 // Run serves until it is told to stop.
 func (c *serveCommand) Run(ctx context.Context, a *app) error {
-	config, err := c.config(a)
+	config, err := c.ledger(a)
 	if err != nil {
 		return err
-	}
-	if config.Found = c.Init; c.Init && c.Join != uuid.Nil {
-		return usageError("--init founds a ledger and --join becomes a node of one that is there: give one of them")
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
@@ -56,6 +58,27 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 		return errors.Join(err, listener.Close())
 	}
 	return a.serve(ctx, listener, authenticator, config, hooks, func(string) error { return nil })
+}
+
+// minScrubPeriod keeps a period from being one by mistake.
+const minScrubPeriod = time.Second
+
+// ledger says how the ledger is opened to be served.
+func (c *serveCommand) ledger(a *app) (ledger.Config, error) {
+	config, err := c.config(a)
+	switch {
+	case err != nil:
+		return config, err
+	case c.Init && c.Join != uuid.Nil:
+		return config, usageError("--init founds a ledger and --join becomes a node of one that is there: give one of them")
+	case c.MaxClockLead <= 0:
+		return config, usageError("--max-clock-lead: %s is no time to lead by", c.MaxClockLead)
+	case c.ScrubPeriod < minScrubPeriod:
+		return config, usageError("--scrub-period: %s is less than %s", c.ScrubPeriod, minScrubPeriod)
+	}
+	config.Found, config.ScrubPeriod = c.Init, c.ScrubPeriod
+	config.Clock = eventstore.ClockOptions{MaxLead: c.MaxClockLead, Accept: c.AcceptClock}
+	return config, nil
 }
 
 // webhooks says whether and from where this node delivers. Development tokens are for loopback alone, so that

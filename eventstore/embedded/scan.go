@@ -61,27 +61,52 @@ const (
 // It relies on the server's file format, which a test holds against the server
 // that is linked into this program.
 func ScanStream(storeDir, stream, subject string, found func(Found) error) error {
-	dir := filepath.Join(StreamDir(storeDir, stream), "msgs")
-	blocks, err := blocksOf(dir)
+	blocks, err := Blocks(storeDir, stream)
 	if err != nil {
-		return fmt.Errorf("look for the files of stream %s: %w", stream, err)
+		return err
 	}
-	for _, number := range blocks {
-		file := filepath.Join(dir, strconv.FormatUint(uint64(number), 10)+blockFileName)
-		b, err := os.ReadFile(file)
+	for _, b := range blocks {
+		content, err := os.ReadFile(b.Path)
 		if err != nil {
 			return fmt.Errorf("read the files of stream %s: %w", stream, err)
 		}
-		key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, number))
-		sum, err := highwayhash.New64(key[:])
-		if err != nil {
-			return fmt.Errorf("read the files of stream %s: %w", stream, err)
-		}
-		if err := scanBlock(&block{file: file, content: b, subject: []byte(subject), sum: sum}, found); err != nil {
+		if err := b.Scan(content, subject, found); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Block is a file with messages of a stream.
+type Block struct {
+	Path   string
+	stream string
+	number uint32
+}
+
+// Blocks lists the files with messages of a stream, in order. A stream without
+// files has none.
+func Blocks(storeDir, stream string) ([]Block, error) {
+	dir := filepath.Join(StreamDir(storeDir, stream), "msgs")
+	numbers, err := blocksOf(dir)
+	if err != nil {
+		return nil, fmt.Errorf("look for the files of stream %s: %w", stream, err)
+	}
+	blocks := make([]Block, len(numbers))
+	for i, n := range numbers {
+		blocks[i] = Block{filepath.Join(dir, strconv.FormatUint(uint64(n), 10)+blockFileName), stream, n}
+	}
+	return blocks, nil
+}
+
+// Scan is ScanStream for the content of one file.
+func (b Block) Scan(content []byte, subject string, found func(Found) error) error {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", b.stream, b.number))
+	sum, err := highwayhash.New64(key[:])
+	if err != nil {
+		return fmt.Errorf("read the files of stream %s: %w", b.stream, err)
+	}
+	return scanBlock(&block{file: b.Path, content: content, subject: []byte(subject), sum: sum}, found)
 }
 
 // blocksOf lists the numbers of the block files, in order.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,11 @@ type Health struct {
 
 	// ArchivePosition is of the newest event in the archive, 0 where a cluster holds the log.
 	ArchivePosition uint64 `json:"archivePosition"`
+	// ClockDoubted says that nothing is recorded because this machine's clock cannot be right; Reasons say
+	// more.
+	ClockDoubted bool `json:"clockDoubted"`
+	// Scrub is how far the disk has been checked while the ledger serves; absent where it never served.
+	Scrub *Scrub `json:"scrub,omitempty"`
 	// Warnings are what an operator must see to although the ledger serves.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -39,6 +45,7 @@ func (l *Ledger) Health() Health {
 	if l.store != nil {
 		h.Sync = string(l.store.Sync)
 	}
+	l.scrubHealth(&h)
 	if err := l.Fault(); err != nil {
 		h.Reasons = append(h.Reasons, err.Error())
 		return h
@@ -48,6 +55,7 @@ func (l *Ledger) Health() Health {
 	l.archiveHealth(&h)
 	if err := l.writer.Err(); err != nil {
 		h.Reasons = append(h.Reasons, err.Error())
+		h.ClockDoubted = errors.Is(err, eventstore.ErrClock)
 	}
 	if l.models.Err() != nil {
 		h.Reasons = append(h.Reasons, "the read models do not follow the log for now; the server's log says why")
@@ -75,6 +83,19 @@ func (l *Ledger) archiveHealth(h *Health) {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("nothing is archived: %v; stop the ledger and run permledger repair", s.Err))
 	case s.Lag > maxArchiveLag:
 		h.Warnings = append(h.Warnings, fmt.Sprintf("the archive is %s behind", s.Lag.Round(time.Second)))
+	}
+}
+
+// scrubHealth adds what the disk was found to hold that was never written, and what it did not give.
+func (l *Ledger) scrubHealth(h *Health) {
+	s, serves := l.Scrub()
+	if !serves {
+		return
+	}
+	h.Scrub = &s
+	h.Warnings = append(h.Warnings, s.Findings...)
+	for _, u := range s.Unread {
+		h.Warnings = append(h.Warnings, "could not be checked, and is tried again: "+u)
 	}
 }
 

@@ -31,6 +31,10 @@ type Config struct {
 	// Join is the ledger of the cluster that a directory without an identity becomes a node of.
 	Join   uuid.UUID
 	Logger *slog.Logger
+	// Clock says how far this machine's clock is believed.
+	Clock eventstore.ClockOptions
+	// ScrubPeriod is within what time everything on the disk is checked, DefaultScrubPeriod when zero.
+	ScrubPeriod time.Duration
 	// Progress is told how much of the log has been folded at the start; it may be nil.
 	Progress func(done, total uint64)
 }
@@ -44,6 +48,9 @@ type Ledger struct {
 	models *projections.Models
 	// archive is the second copy of a log that has no peer; nil where a cluster holds the log.
 	archive *archive.Follower
+	// scrubber checks the disk while the ledger serves; nil while it never did.
+	scrubber *scrubber
+	resnap   chan struct{} // asks for a snapshot now
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -56,7 +63,7 @@ type Ledger struct {
 // integrity is broken opens too: it executes and answers nothing, and Fault says why. Other errors mean
 // that it could not be opened, a *RefusedError that there is none.
 func Open(ctx context.Context, config Config) (*Ledger, error) {
-	l := &Ledger{config: config, book: domain.NewBook()}
+	l := &Ledger{config: config, book: domain.NewBook(), resnap: make(chan struct{}, 1)}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l.stop = stop
 	err := l.open(ctx, running)
@@ -97,9 +104,8 @@ func (l *Ledger) open(ctx, running context.Context) error {
 		l.done.Go(func() { l.keepAnswering(running, l.store.Restart) })
 	}
 	l.done.Go(func() { l.keepSnapshots(running, from.Position) })
-	if from.Sequence > 0 {
-		l.done.Go(func() { l.scrub(running) })
-	}
+	l.scrubber = newScrubber(l.config.ScrubPeriod, l.scrubbed(), func() bool { return l.writer.Stats().Queued > 0 }, l.logger())
+	l.done.Go(func() { l.scrubber.run(running) })
 	return nil
 }
 
@@ -159,10 +165,7 @@ func (l *Ledger) Fault() error {
 	if l.fault != nil {
 		return l.fault
 	}
-	if err := l.writer.Err(); errors.Is(err, eventstore.ErrIntegrity) {
-		return err
-	}
-	return nil
+	return l.writer.Failure()
 }
 
 // Book answers what a decision would say now.

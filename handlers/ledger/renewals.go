@@ -15,7 +15,9 @@ func (l *Ledger) keepRenewing(ctx context.Context) {
 	ticker := time.NewTicker(renewalPeriod)
 	defer ticker.Stop()
 	for {
-		l.renewDue(ctx, time.Now())
+		if at, err := l.writer.Time(); err == nil { // a clock that is ahead would renew early
+			l.renewDue(ctx, at)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -33,7 +33,7 @@ func (l *Ledger) keepAnswering(ctx context.Context, restart func(context.Context
 		case now = <-ticker.C:
 		}
 		switch err := l.writer.Err(); {
-		case !errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrIntegrity):
+		case !errors.Is(err, eventstore.ErrUnavailable), errors.Is(err, eventstore.ErrIntegrity), errors.Is(err, eventstore.ErrClock):
 			since, revived = time.Time{}, 0
 		case since.IsZero():
 			since = now

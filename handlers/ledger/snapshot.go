@@ -121,19 +121,21 @@ func writeChecked(w io.Writer, header []byte, state io.WriterTo) error {
 	return err
 }
 
-// keepSnapshots writes a snapshot whenever enough has happened since the last one, and once more at the
-// end.
+// keepSnapshots writes a snapshot whenever enough has happened since the last one or it is asked for, and
+// once more at the end.
 func (l *Ledger) keepSnapshots(ctx context.Context, last uint64) {
 	ticker := time.NewTicker(snapshotPeriod)
 	defer ticker.Stop()
+	asked := false
 	for ended := false; ; {
-		if l.writer.Head().Position >= last+snapshotEvents {
+		if l.writer.Head().Position >= last+snapshotEvents || asked {
 			cursor, err := l.writeSnapshot(context.WithoutCancel(ctx))
 			if err != nil {
 				l.logger().Warn("no snapshot was written; the next start folds more of the log", "error", err)
 			} else {
 				last = cursor.Position
 			}
+			asked = false
 		}
 		if ended {
 			return
@@ -142,6 +144,8 @@ func (l *Ledger) keepSnapshots(ctx context.Context, last uint64) {
 		case <-ctx.Done():
 			ended = true
 		case <-ticker.C:
+		case <-l.resnap:
+			asked = true
 		}
 	}
 }
@@ -175,11 +179,4 @@ func (l *Ledger) indexed(ctx context.Context, cursor eventstore.Cursor) error {
 		return fmt.Errorf("%w: %w", errNoSnapshot, err)
 	}
 	return nil
-}
-
-// scrub verifies the part of the log that a start from a snapshot has not read. A fault stops the ledger.
-func (l *Ledger) scrub(ctx context.Context) {
-	if _, err := l.store.Log.Verify(ctx, nil); errors.Is(err, eventstore.ErrIntegrity) {
-		l.fail(err)
-	}
 }

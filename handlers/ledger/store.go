@@ -69,8 +69,8 @@ func OpenStore(ctx context.Context, config Config) (*Store, error) {
 	if err == nil {
 		s.Log, err = eventstore.Open(ctx, js, eventstore.Options{
 			Stream: streamName, Subject: streamSubject, Dir: config.Dir,
-			Shared: config.External.URL != "", Replicas: config.External.Replicas, AppendTimeout: appendTimeout, Logger: config.Logger,
-			Found: config.Found, Join: config.Join,
+			Shared: config.External.URL != "", Replicas: config.External.Replicas, AppendTimeout: appendTimeout,
+			Found: config.Found, Join: config.Join, Clock: config.Clock, Logger: config.Logger,
 		})
 	}
 	if err != nil {
