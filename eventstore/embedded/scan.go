@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,9 +22,10 @@ import (
 // Found is a message found in the files of a stream.
 type Found struct {
 	// Sequence is its number in the stream. Of a message that is not whole it
-	// is what its header says, which may be wrong.
+	// is what its header says, which may be wrong, or 0.
 	Sequence uint64
-	// File holds the message, Offset and Length say where its content lies.
+	// File holds the message, Offset and Length say where its content lies. Of a
+	// message that is not whole, Offset is where it begins.
 	File           string
 	Offset, Length int64
 	// Whole says that the server's own checksum of the message holds.
@@ -32,9 +34,16 @@ type Found struct {
 	Cut bool
 }
 
+// The names of the server's own directories: its store in a store directory, and
+// the streams in the one account there is.
+const (
+	storeName  = "jetstream"
+	streamsDir = "streams"
+)
+
 // StreamDir returns where a server with this store directory keeps a stream.
 func StreamDir(storeDir, stream string) string {
-	return filepath.Join(storeDir, "jetstream", "$G", "streams", stream)
+	return filepath.Join(storeDir, storeName, "$G", streamsDir, stream)
 }
 
 // The layout of a message in a block file, as the server has written it since
@@ -56,52 +65,97 @@ const (
 // a server, and changes nothing. A server that opens damaged files drops what
 // follows the damage in the same file, and writes that down; reading the files
 // finds all that is there. It calls found for each message, block by block. A
-// stream without files holds nothing.
-//
-// It relies on the server's file format, which a test holds against the server
-// that is linked into this program.
+// stream without files holds nothing. A file that cannot be read is a
+// *ReadError.
 func ScanStream(storeDir, stream, subject string, found func(Found) error) error {
-	dir := filepath.Join(StreamDir(storeDir, stream), "msgs")
-	blocks, err := blocksOf(dir)
+	s := Scanner{StoreDir: storeDir, Stream: stream, Subject: subject}
+	blocks, err := s.Blocks()
 	if err != nil {
-		return fmt.Errorf("look for the files of stream %s: %w", stream, err)
+		return err
 	}
-	for _, number := range blocks {
-		file := filepath.Join(dir, strconv.FormatUint(uint64(number), 10)+blockFileName)
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("read the files of stream %s: %w", stream, err)
-		}
-		key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, number))
-		sum, err := highwayhash.New64(key[:])
-		if err != nil {
-			return fmt.Errorf("read the files of stream %s: %w", stream, err)
-		}
-		if err := scanBlock(&block{file: file, content: b, subject: []byte(subject), sum: sum}, found); err != nil {
+	for _, b := range blocks {
+		if err := s.Scan(b, found); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// blocksOf lists the numbers of the block files, in order.
-func blocksOf(dir string) ([]uint32, error) {
+// Scanner checks the files of a stream one by one, so that whoever wants to read
+// them slowly waits in between. It holds one block in memory, and its methods are
+// for one goroutine.
+//
+// It relies on the server's file format, which a test holds against the server
+// that is linked into this program.
+type Scanner struct {
+	// StoreDir is where JetStream keeps its files, as in Options.
+	StoreDir string
+	// Stream is the name of the stream, Subject the one subject of its messages.
+	Stream, Subject string
+	// Open opens a file for reading; os.Open when nil.
+	Open func(path string) (io.ReadCloser, error)
+
+	content bytes.Buffer // of the block that is scanned
+}
+
+// Block is a file of messages.
+type Block struct {
+	Number uint32
+	File   string
+}
+
+// Blocks lists the files of messages, oldest first. The newest is the one that a
+// running server appends to. A stream without files has none.
+func (s *Scanner) Blocks() ([]Block, error) {
+	dir := filepath.Join(StreamDir(s.StoreDir, s.Stream), messagesDir)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, &ReadError{File: dir, Err: err}
 	}
-	var numbers []uint32
+	var blocks []Block
 	for _, e := range entries {
 		name, isBlock := strings.CutSuffix(e.Name(), blockFileName)
 		if n, err := strconv.ParseUint(name, 10, 32); isBlock && err == nil {
-			numbers = append(numbers, uint32(n))
+			blocks = append(blocks, Block{Number: uint32(n), File: filepath.Join(dir, e.Name())})
 		}
 	}
-	slices.SortFunc(numbers, cmp.Compare)
-	return numbers, nil
+	slices.SortFunc(blocks, func(a, b Block) int { return cmp.Compare(a.Number, b.Number) })
+	return blocks, nil
+}
+
+// Scan reads one file to its end and checks every message in it. It calls found
+// for each whole message on the subject, and for each place where none is whole.
+// A file that cannot be read is a *ReadError; other errors are those of found.
+func (s *Scanner) Scan(b Block, found func(Found) error) error {
+	s.content.Reset()
+	if err := readFile(s.Open, b.File, &s.content); err != nil {
+		return err
+	}
+	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", s.Stream, b.Number))
+	sum, err := highwayhash.New64(key[:])
+	if err != nil {
+		return fmt.Errorf("check %s: %w", b.File, err)
+	}
+	return scanBlock(&block{file: b.File, content: s.content.Bytes(), subject: []byte(s.Subject), sum: sum}, found)
+}
+
+// readFile reads a whole file into something that takes it, in its order.
+func readFile(open func(string) (io.ReadCloser, error), path string, to io.Writer) error {
+	if open == nil {
+		open = func(path string) (io.ReadCloser, error) { return os.Open(path) }
+	}
+	f, err := open(path)
+	if err != nil {
+		return &ReadError{File: path, Err: err}
+	}
+	_, err = io.Copy(to, f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return &ReadError{File: path, Err: err}
+	}
+	return nil
 }
 
 // block is one file of messages.
@@ -112,12 +166,12 @@ type block struct {
 	sum     hash.Hash64
 }
 
-// scanBlock goes from message to message. Where one can not be read, it goes on
-// at the next place that looks like the head of one.
+// scanBlock goes from message to message. Where one is not whole, it goes on at
+// the next place that looks like the head of one.
 func scanBlock(b *block, found func(Found) error) error {
 	for at := 0; at < len(b.content); {
 		f, size := b.read(at)
-		if f.Sequence > 0 {
+		if f.Sequence > 0 || !f.Whole {
 			if err := found(f); err != nil {
 				return err
 			}
@@ -142,11 +196,11 @@ func scanBlock(b *block, found func(Found) error) error {
 func (b *block) read(at int) (Found, int) {
 	rest := b.content[at:]
 	if len(rest) < frameHead {
-		return Found{}, 0
+		return Found{File: b.file, Offset: int64(at), Cut: true}, 0
 	}
 	length, sequence := binary.LittleEndian.Uint32(rest), binary.LittleEndian.Uint64(rest[4:])
 	size, content := int(length&^frameHeaders), frameHead+int(binary.LittleEndian.Uint16(rest[20:]))
-	damaged := Found{File: b.file}
+	damaged := Found{File: b.file, Offset: int64(at)}
 	ours := len(rest) >= content && bytes.Equal(rest[frameHead:content], b.subject)
 	if ours {
 		damaged.Sequence = sequence

@@ -65,7 +65,7 @@ func ReadArchive(dir string) (*Copy, error) {
 
 func (c *Copy) add(sequence uint64, file string, offset, length int64, whole, cut bool) {
 	if !whole {
-		if !cut {
+		if !cut && sequence > 0 {
 			c.broken[sequence] = true
 		}
 		return
