@@ -6,25 +6,6 @@ import (
 	"permledger/eventstore"
 )
 
-// ReadError says that a file of the store cannot be read, which says nothing about
-// what it holds. Nothing was changed: a server that opened such a store would give
-// the whole stream up and remove it. It matches eventstore.ErrUnavailable.
-type ReadError struct {
-	File string
-	Err  error
-}
-
-// Error names the file and the cause.
-func (e *ReadError) Error() string {
-	return fmt.Sprintf("%s cannot be read: %v; nothing was changed: see to the disk, then try again", e.File, e.Err)
-}
-
-// Unwrap gives the cause.
-func (e *ReadError) Unwrap() error { return e.Err }
-
-// Is reports that every ReadError is an eventstore.ErrUnavailable.
-func (e *ReadError) Is(target error) bool { return target == eventstore.ErrUnavailable }
-
 // DamageError says that the files of the stream are not what the server wrote. A
 // server that opened them would cut off what follows the damage. Nothing was
 // changed. It matches eventstore.ErrIntegrity.

@@ -81,7 +81,7 @@ func (g *guard) collect() error {
 	dirs := []string{g.path(keepingName)}
 	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
-			return &ReadError{File: path, Err: err}
+			return &eventstore.ReadError{File: path, Err: err}
 		}
 		kept := to + strings.TrimPrefix(path, from)
 		if e.IsDir() {
@@ -203,7 +203,7 @@ func (g *guard) missing(made *server.Server) (string, error) {
 		case errors.Is(err, fs.ErrNotExist):
 			return name + " is gone", nil
 		case err != nil:
-			return "", &ReadError{File: filepath.Join(dir, name), Err: err}
+			return "", &eventstore.ReadError{File: filepath.Join(dir, name), Err: err}
 		case info.Size() < size:
 			return name + " was cut off", nil
 		}

@@ -163,7 +163,7 @@ func TestG1AStartThatWasInterruptedIsSettledByTheNextOne(t *testing.T) {
 			l.interrupted()
 			require.NoError(t, happens(l))
 			if strings.HasPrefix(name, "a directory") {
-				var unreadable *ReadError
+				var unreadable *eventstore.ReadError
 				_, err := Start(t.Context(), l.options())
 				require.ErrorAs(t, err, &unreadable, "it may yet be read")
 				require.Equal(t, l.files, l.store(filepath.Join(keptName, storeName)))

@@ -17,6 +17,8 @@ import (
 	"strings"
 
 	"github.com/minio/highwayhash"
+
+	"permledger/eventstore"
 )
 
 // Found is a message found in the files of a stream.
@@ -32,6 +34,21 @@ type Found struct {
 	Whole bool
 	// Cut says that the file ends before the message does.
 	Cut bool
+}
+
+// Content reads what a whole message holds. A file that cannot be read is a
+// *eventstore.ReadError.
+func (f Found) Content() ([]byte, error) {
+	file, err := os.Open(f.File)
+	if err != nil {
+		return nil, &eventstore.ReadError{File: f.File, Err: err}
+	}
+	b := make([]byte, f.Length)
+	_, err = file.ReadAt(b, f.Offset)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, &eventstore.ReadError{File: f.File, Err: err}
+	}
+	return b, nil
 }
 
 // The names of the server's own directories: its store in a store directory, and
@@ -66,7 +83,7 @@ const (
 // follows the damage in the same file, and writes that down; reading the files
 // finds all that is there. It calls found for each message, block by block. A
 // stream without files holds nothing. A file that cannot be read is a
-// *ReadError.
+// *eventstore.ReadError.
 func ScanStream(storeDir, stream, subject string, found func(Found) error) error {
 	s := Scanner{StoreDir: storeDir, Stream: stream, Subject: subject}
 	blocks, err := s.Blocks()
@@ -113,7 +130,7 @@ func (s *Scanner) Blocks() ([]Block, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, &ReadError{File: dir, Err: err}
+		return nil, &eventstore.ReadError{File: dir, Err: err}
 	}
 	var blocks []Block
 	for _, e := range entries {
@@ -128,7 +145,7 @@ func (s *Scanner) Blocks() ([]Block, error) {
 
 // Scan reads one file to its end and checks every message in it. It calls found
 // for each whole message on the subject, and for each place where none is whole.
-// A file that cannot be read is a *ReadError; other errors are those of found.
+// A file that cannot be read is a *eventstore.ReadError; other errors are those of found.
 func (s *Scanner) Scan(b Block, found func(Found) error) error {
 	s.content.Reset()
 	if err := readFile(s.Open, b.File, &s.content); err != nil {
@@ -149,11 +166,11 @@ func readFile(open func(string) (io.ReadCloser, error), path string, to io.Write
 	}
 	f, err := open(path)
 	if err != nil {
-		return &ReadError{File: path, Err: err}
+		return &eventstore.ReadError{File: path, Err: err}
 	}
 	_, err = io.Copy(to, f)
 	if err := errors.Join(err, f.Close()); err != nil {
-		return &ReadError{File: path, Err: err}
+		return &eventstore.ReadError{File: path, Err: err}
 	}
 	return nil
 }

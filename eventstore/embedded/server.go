@@ -59,7 +59,7 @@ type Server struct {
 // Start locks the data directory and starts a server on it. It reads every file of
 // the store first, and keeps them aside until the server has opened the whole log.
 //
-// It returns a *LockedError when another process uses the directory, a *ReadError
+// It returns a *LockedError when another process uses the directory, a *eventstore.ReadError
 // when a file cannot be read, a *DamageError when the files of the log are not what
 // a server wrote, a *RoomError when the disk has no room, and a *DroppedError when
 // the server did not open what the files hold. None of them has lost anything.

@@ -12,7 +12,7 @@ import (
 // Settle ends what a start that was interrupted left behind, without a server: the
 // files that were kept aside are put back, unless the store still holds everything
 // they do. Whoever reads the files of a log by other means than Start calls it
-// first, with the directory locked. It returns a *ReadError when a file cannot be
+// first, with the directory locked. It returns a *eventstore.ReadError when a file cannot be
 // read, and a *DamageError when both hold something that the other lacks; nothing is
 // changed then.
 func Settle(ctx context.Context, storeDir, stream, subject string) error {

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 
 	"github.com/minio/highwayhash"
+
+	"permledger/eventstore"
 )
 
 // The files that describe a stream, and where its messages lie.
@@ -46,7 +48,7 @@ type surveyor struct {
 }
 
 // survey reads every file of a store to its end and says what the stream holds. It
-// changes nothing. A file that cannot be read is a *ReadError. Damage with whole
+// changes nothing. A file that cannot be read is a *eventstore.ReadError. Damage with whole
 // messages behind it, a gap, and a stream whose description does not fit are a
 // *DamageError. A last message that is not whole is neither: it was being written
 // when the process ended, and nobody was told that it is stored.
@@ -131,7 +133,7 @@ func (s *surveyor) others(ctx context.Context) error {
 		case path == root && errors.Is(err, fs.ErrNotExist):
 			return nil
 		case err != nil:
-			return &ReadError{File: path, Err: err}
+			return &eventstore.ReadError{File: path, Err: err}
 		case e.IsDir():
 			return ctx.Err()
 		case s.stream != "" && filepath.Dir(path) == messages && filepath.Ext(path) == blockFileName:

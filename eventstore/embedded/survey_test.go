@@ -92,7 +92,7 @@ func TestG1AFileThatCannotBeReadKeepsAServerFromStarting(t *testing.T) {
 			require.NoError(t, os.Symlink("/proc/self/mem", path), "reading it from its beginning is an I/O error")
 			for range 2 {
 				_, err := embedded.Start(t.Context(), guarded(dir))
-				var unreadable *embedded.ReadError
+				var unreadable *eventstore.ReadError
 				require.ErrorAs(t, err, &unreadable)
 				require.Equal(t, path, unreadable.File)
 				require.ErrorIs(t, err, eventstore.ErrUnavailable)
@@ -197,7 +197,7 @@ func TestARestartReadsTheFilesFirstAsWell(t *testing.T) {
 	require.NoError(t, os.Rename(blockFile(dir, 2), aside))
 	require.NoError(t, os.Symlink("/proc/self/mem", blockFile(dir, 2)))
 	for range 2 {
-		var unreadable *embedded.ReadError
+		var unreadable *eventstore.ReadError
 		require.ErrorAs(t, s.Restart(t.Context()), &unreadable)
 	}
 	require.NoError(t, os.Remove(blockFile(dir, 2)))
