@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -65,8 +66,11 @@ func (c *verifyCommand) checkArchive(ctx context.Context, a *app, store *ledger.
 	defer bar.stop()
 	report, err := archive.Verify(ctx, ledger.ArchiveDir(a.Data), func(done uint64) { bar.at(done, 0) })
 	bar.stop()
-	if err != nil {
+	if errors.Is(err, eventstore.ErrIntegrity) {
 		return fmt.Errorf("the log is sound, but its second copy is not; run permledger repair: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("the log is sound; of its second copy nothing is known: %w", err)
 	}
 	if report.Records == 0 {
 		return nil

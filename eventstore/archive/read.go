@@ -13,13 +13,13 @@ import (
 // may be used while another process archives into the same directory: it then
 // ends with the last record that was there completely, so what it yields is the
 // ledger as of that record. The first error is yielded once and ends the loop: a
-// *DamageError, the error of the file system or that of the context. An archive
+// *DamageError, an *eventstore.ReadError or that of the context. An archive
 // that is not there has no records.
 func Read(ctx context.Context, dir string) iter.Seq2[eventstore.Stored, error] {
 	return func(yield func(eventstore.Stored, error) bool) {
 		r := &reading{ctx: ctx, first: 1, yield: func(s eventstore.Stored) bool { return yield(s, nil) }}
 		if err := r.all(dir); err != nil && !errors.Is(err, errStopped) {
-			yield(eventstore.Stored{}, err)
+			yield(eventstore.Stored{}, eventstore.Unreadable(err))
 		}
 	}
 }

@@ -12,16 +12,24 @@ import (
 	"github.com/minio/highwayhash"
 )
 
+// The files that describe a stream, and where its messages lie.
+const (
+	metaFile    = "meta.inf"
+	metaSumFile = "meta.sum"
+	messagesDir = "msgs"
+	indexFile   = "index.db"
+)
+
 // SettingsFit reports whether the files with the settings of a stream are there
 // and fit the server's own checksum. A server that finds them damaged when it
 // starts does not know the stream. It reads with read. A server that writes them
 // at this moment may look like damage; look again before you say so.
 func SettingsFit(storeDir, stream string, read func(path string) ([]byte, error)) (bool, error) {
 	dir := StreamDir(storeDir, stream)
-	settings, err := read(filepath.Join(dir, "meta.inf"))
+	settings, err := read(filepath.Join(dir, metaFile))
 	var written []byte
 	if err == nil {
-		written, err = read(filepath.Join(dir, "meta.sum"))
+		written, err = read(filepath.Join(dir, metaSumFile))
 	}
 	if err != nil {
 		return false, unlessMissing(err)
@@ -34,7 +42,7 @@ func SettingsFit(storeDir, stream string, read func(path string) ([]byte, error)
 // missing: the server makes it anew when it starts without one that fits, and
 // writes it when it stops and from time to time.
 func IndexFits(storeDir, stream string, read func(path string) ([]byte, error)) (bool, error) {
-	index, err := read(filepath.Join(StreamDir(storeDir, stream), "msgs", "index.db"))
+	index, err := read(filepath.Join(StreamDir(storeDir, stream), messagesDir, indexFile))
 	if err != nil {
 		return true, unlessMissing(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,14 +17,17 @@ import (
 	"strings"
 
 	"github.com/minio/highwayhash"
+
+	"permledger/eventstore"
 )
 
 // Found is a message found in the files of a stream.
 type Found struct {
 	// Sequence is its number in the stream. Of a message that is not whole it
-	// is what its header says, which may be wrong.
+	// is what its header says, which may be wrong, or 0.
 	Sequence uint64
-	// File holds the message, Offset and Length say where its content lies.
+	// File holds the message, Offset and Length say where its content lies. Of a
+	// message that is not whole, Offset is where it begins.
 	File           string
 	Offset, Length int64
 	// Whole says that the server's own checksum of the message holds.
@@ -32,9 +36,31 @@ type Found struct {
 	Cut bool
 }
 
+// Content reads what a whole message holds. A file that cannot be read is a
+// *eventstore.ReadError.
+func (f Found) Content() ([]byte, error) {
+	file, err := os.Open(f.File)
+	if err != nil {
+		return nil, &eventstore.ReadError{File: f.File, Err: err}
+	}
+	b := make([]byte, f.Length)
+	_, err = file.ReadAt(b, f.Offset)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, &eventstore.ReadError{File: f.File, Err: err}
+	}
+	return b, nil
+}
+
+// The names of the server's own directories: its store in a store directory, and
+// the streams in the one account there is.
+const (
+	storeName  = "jetstream"
+	streamsDir = "streams"
+)
+
 // StreamDir returns where a server with this store directory keeps a stream.
 func StreamDir(storeDir, stream string) string {
-	return filepath.Join(storeDir, "jetstream", "$G", "streams", stream)
+	return filepath.Join(storeDir, storeName, "$G", streamsDir, stream)
 }
 
 // The layout of a message in a block file, as the server has written it since
@@ -56,21 +82,20 @@ const (
 // a server, and changes nothing. A server that opens damaged files drops what
 // follows the damage in the same file, and writes that down; reading the files
 // finds all that is there. It calls found for each message, block by block. A
-// stream without files holds nothing.
-//
-// It relies on the server's file format, which a test holds against the server
-// that is linked into this program.
+// stream without files holds nothing. A file that cannot be read is a
+// *eventstore.ReadError.
 func ScanStream(storeDir, stream, subject string, found func(Found) error) error {
 	blocks, err := Blocks(storeDir, stream)
 	if err != nil {
 		return err
 	}
+	var content bytes.Buffer
 	for _, b := range blocks {
-		content, err := os.ReadFile(b.Path)
-		if err != nil {
-			return fmt.Errorf("read the files of stream %s: %w", stream, err)
+		content.Reset()
+		if err := readFile(nil, b.File, &content); err != nil {
+			return err
 		}
-		if err := b.Scan(content, subject, found); err != nil {
+		if err := b.Scan(content.Bytes(), subject, found); err != nil {
 			return err
 		}
 	}
@@ -79,54 +104,62 @@ func ScanStream(storeDir, stream, subject string, found func(Found) error) error
 
 // Block is a file with messages of a stream.
 type Block struct {
-	Path   string
+	File   string
 	stream string
 	number uint32
 }
 
-// Blocks lists the files with messages of a stream, in order. A stream without
-// files has none.
+// Blocks lists the files with messages of a stream, oldest first. The newest is the
+// one that a running server appends to. A stream without files has none.
 func Blocks(storeDir, stream string) ([]Block, error) {
-	dir := filepath.Join(StreamDir(storeDir, stream), "msgs")
-	numbers, err := blocksOf(dir)
-	if err != nil {
-		return nil, fmt.Errorf("look for the files of stream %s: %w", stream, err)
-	}
-	blocks := make([]Block, len(numbers))
-	for i, n := range numbers {
-		blocks[i] = Block{filepath.Join(dir, strconv.FormatUint(uint64(n), 10)+blockFileName), stream, n}
-	}
-	return blocks, nil
-}
-
-// Scan is ScanStream for the content of one file.
-func (b Block) Scan(content []byte, subject string, found func(Found) error) error {
-	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", b.stream, b.number))
-	sum, err := highwayhash.New64(key[:])
-	if err != nil {
-		return fmt.Errorf("read the files of stream %s: %w", b.stream, err)
-	}
-	return scanBlock(&block{file: b.Path, content: content, subject: []byte(subject), sum: sum}, found)
-}
-
-// blocksOf lists the numbers of the block files, in order.
-func blocksOf(dir string) ([]uint32, error) {
+	dir := filepath.Join(StreamDir(storeDir, stream), messagesDir)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, &eventstore.ReadError{File: dir, Err: err}
 	}
-	var numbers []uint32
+	var blocks []Block
 	for _, e := range entries {
 		name, isBlock := strings.CutSuffix(e.Name(), blockFileName)
 		if n, err := strconv.ParseUint(name, 10, 32); isBlock && err == nil {
-			numbers = append(numbers, uint32(n))
+			blocks = append(blocks, Block{filepath.Join(dir, e.Name()), stream, uint32(n)})
 		}
 	}
-	slices.SortFunc(numbers, cmp.Compare)
-	return numbers, nil
+	slices.SortFunc(blocks, func(a, b Block) int { return cmp.Compare(a.number, b.number) })
+	return blocks, nil
+}
+
+// Scan checks every message in the content of a file. It calls found for each whole
+// message on the subject, and for each place where none is whole; its errors are
+// those of found.
+//
+// It relies on the server's file format, which a test holds against the server
+// that is linked into this program.
+func (b Block) Scan(content []byte, subject string, found func(Found) error) error {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", b.stream, b.number))
+	sum, err := highwayhash.New64(key[:])
+	if err != nil {
+		return fmt.Errorf("check %s: %w", b.File, err)
+	}
+	return scanBlock(&block{file: b.File, content: content, subject: []byte(subject), sum: sum}, found)
+}
+
+// readFile reads a whole file into something that takes it, in its order.
+func readFile(open func(string) (io.ReadCloser, error), path string, to io.Writer) error {
+	if open == nil {
+		open = func(path string) (io.ReadCloser, error) { return os.Open(path) }
+	}
+	f, err := open(path)
+	if err != nil {
+		return &eventstore.ReadError{File: path, Err: err}
+	}
+	_, err = io.Copy(to, f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return &eventstore.ReadError{File: path, Err: err}
+	}
+	return nil
 }
 
 // block is one file of messages.
@@ -137,12 +170,12 @@ type block struct {
 	sum     hash.Hash64
 }
 
-// scanBlock goes from message to message. Where one can not be read, it goes on
-// at the next place that looks like the head of one.
+// scanBlock goes from message to message. Where one is not whole, it goes on at
+// the next place that looks like the head of one.
 func scanBlock(b *block, found func(Found) error) error {
 	for at := 0; at < len(b.content); {
 		f, size := b.read(at)
-		if f.Sequence > 0 {
+		if f.Sequence > 0 || !f.Whole {
 			if err := found(f); err != nil {
 				return err
 			}
@@ -167,11 +200,11 @@ func scanBlock(b *block, found func(Found) error) error {
 func (b *block) read(at int) (Found, int) {
 	rest := b.content[at:]
 	if len(rest) < frameHead {
-		return Found{}, 0
+		return Found{File: b.file, Offset: int64(at), Cut: true}, 0
 	}
 	length, sequence := binary.LittleEndian.Uint32(rest), binary.LittleEndian.Uint64(rest[4:])
 	size, content := int(length&^frameHeaders), frameHead+int(binary.LittleEndian.Uint16(rest[20:]))
-	damaged := Found{File: b.file}
+	damaged := Found{File: b.file, Offset: int64(at)}
 	ours := len(rest) >= content && bytes.Equal(rest[frameHead:content], b.subject)
 	if ours {
 		damaged.Sequence = sequence

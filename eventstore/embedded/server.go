@@ -19,23 +19,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const (
-	// MaxPayload is the largest message the server takes, in bytes.
-	MaxPayload = 8 << 20
-
-	// maxStore bounds the files of JetStream, in bytes. It is larger than any
-	// disk: what the disk holds is the limit, not a share of what was free
-	// when the process started.
-	maxStore = 1 << 50
-
-	// maxMemory bounds the state of short-lived consumers, in bytes.
-	maxMemory = 64 << 20
-
-	// defaultReady is how long a start may take. After a kill the server reads
-	// its whole store, about 2 s of CPU per GB.
-	defaultReady = 10 * time.Minute
-)
-
 // Options say where the server keeps its data.
 type Options struct {
 	// Dir is the data directory. It is created with mode 0700 and locked, so
@@ -44,6 +27,10 @@ type Options struct {
 	// StoreDir is where JetStream keeps its files, Dir when empty (the server
 	// adds a directory "jetstream" to it).
 	StoreDir string
+	// Stream and Subject are the log that must come back whole at every start: the
+	// stream, which is never purged, and the one subject of its messages. Without
+	// them the files are read before a start, and not guarded.
+	Stream, Subject string
 	// Ready is how long the start may take, ten minutes when zero.
 	Ready time.Duration
 	// Logger gets what the server has to say: its warnings and errors as such,
@@ -69,8 +56,13 @@ type Server struct {
 	current atomic.Pointer[server.Server]
 }
 
-// Start locks the data directory and starts a server on it. It returns a
-// *LockedError when another process uses the directory.
+// Start locks the data directory and starts a server on it. It reads every file of
+// the store first, and keeps them aside until the server has opened the whole log.
+//
+// It returns a *LockedError when another process uses the directory, a *eventstore.ReadError
+// when a file cannot be read, a *DamageError when the files of the log are not what
+// a server wrote, a *RoomError when the disk has no room, and a *DroppedError when
+// the server did not open what the files hold. None of them has lost anything.
 func Start(ctx context.Context, opts Options) (*Server, error) {
 	if opts.Dir == "" {
 		return nil, errors.New("start the embedded server: a data directory is required")
@@ -100,40 +92,70 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	return s, nil
 }
 
-// start makes a server on the files and waits until it has recovered them.
+// start makes a server on the files, once they have been read and kept aside, and
+// waits until it has recovered them.
 func (s *Server) start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	opts := s.opts
-	if err := os.MkdirAll(filepath.Clean(opts.StoreDir), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Clean(s.opts.StoreDir), 0o700); err != nil {
+		return &RoomError{Dir: s.opts.StoreDir, Err: err}
+	}
+	g := guard{storeDir: s.opts.StoreDir, stream: s.opts.Stream, subject: s.opts.Subject, logger: s.opts.Logger}
+	if err := g.settle(ctx); err != nil {
 		return err
 	}
+	links, err := findRoom(s.opts.StoreDir)
+	if err != nil {
+		return err
+	}
+	if err := g.keep(ctx, links); err != nil {
+		return err
+	}
+	made, err := s.run(ctx, &g)
+	if err == nil {
+		err = g.release()
+	}
+	if err != nil {
+		if made != nil {
+			made.Shutdown()
+			made.WaitForShutdown()
+		}
+		if ctx.Err() != nil {
+			return err // in haste; the next start settles what is kept
+		}
+		return errors.Join(err, g.settle(ctx))
+	}
+	// Only now: a client must not meet a server that does not know its streams yet.
+	s.current.Store(made)
+	return nil
+}
+
+// run starts a server and holds what it opened against what the files held. A
+// server that it returns is to be shut down by the caller, also on an error.
+func (s *Server) run(ctx context.Context, g *guard) (*server.Server, error) {
 	made, err := server.NewServer(&server.Options{
 		ServerName:             "embedded",
 		DontListen:             true,
 		NoSigs:                 true,
 		JetStream:              true,
-		StoreDir:               opts.StoreDir,
-		SyncAlways:             !opts.Unsynced,
+		StoreDir:               s.opts.StoreDir,
+		SyncAlways:             !s.opts.Unsynced,
 		JetStreamMaxStore:      maxStore,
 		JetStreamMaxMemory:     maxMemory,
 		MaxPayload:             MaxPayload,
 		DisableJetStreamBanner: true,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	made.SetLoggerV2(&logger{opts.Logger}, false, false, false)
+	log := newLogger(s.opts.Logger)
+	made.SetLoggerV2(log, false, false, false)
 	made.Start()
-	if err := waitReady(ctx, made, opts.Ready); err != nil {
-		made.Shutdown()
-		made.WaitForShutdown()
-		return err
+	if err := waitReady(ctx, made, log, s.opts.Ready); err != nil {
+		return made, err
 	}
-	// Only now: a client must not meet a server that does not know its streams yet.
-	s.current.Store(made)
-	return nil
+	return made, g.opened(made, log)
 }
 
 // connect makes the one connection, which finds whatever server is there when it
@@ -175,16 +197,18 @@ func (s *Server) Restart(ctx context.Context) error {
 }
 
 // waitReady waits until a server has recovered its store.
-func waitReady(ctx context.Context, made *server.Server, limit time.Duration) error {
+func waitReady(ctx context.Context, made *server.Server, log *logger, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	for !made.ReadyForConnections(50*time.Millisecond) || !made.JetStreamEnabled() {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case log.fatal() != "":
+			return fmt.Errorf("the server gave up: %s", log.fatal())
 		case !made.Running():
-			return errors.New("the server stopped while it started; its log says why")
+			return fmt.Errorf("the server stopped while it started%s", quoted(log.said()))
 		case time.Now().After(deadline):
-			return fmt.Errorf("not ready after %s", limit)
+			return fmt.Errorf("not ready after %s%s", limit, quoted(log.said()))
 		}
 	}
 	return nil

@@ -52,15 +52,29 @@ type Finding struct {
 }
 
 // LostError names what no copy holds intact. It matches eventstore.ErrIntegrity.
-type LostError struct{ Ranges []Range }
+type LostError struct {
+	Ranges []Range
+	// Prefix is the longest ledger that can be restored without what is lost: all
+	// records before it. It is nil when there is none.
+	Prefix *Plan
+	// Last is the last record that the ledger is known to have had.
+	Last uint64
+}
 
-// Error names every lost position.
+// Error names every lost position, and the command that gives up what follows the
+// first one.
 func (e *LostError) Error() string {
 	parts := make([]string, len(e.Ranges))
 	for i, r := range e.Ranges {
 		parts[i] = r.String()
 	}
-	return "integrity failure: neither the log nor the archive holds " + strings.Join(parts, ", ") + " intact: restore a backup"
+	text := "integrity failure: neither the log nor the archive holds " + strings.Join(parts, ", ") + " intact: restore a backup"
+	if e.Prefix == nil {
+		return text
+	}
+	at := e.Prefix.Report.Head
+	return text + fmt.Sprintf("; if there is none that is newer, permledger repair --give-up-after %d keeps records 1 to %d and gives up everything later",
+		at.Position, at.Sequence)
 }
 
 // Is reports that every LostError is an eventstore.ErrIntegrity.
@@ -138,9 +152,30 @@ func Compare(ctx context.Context, log, archive *Copy, known Known, progress func
 		}
 	}
 	if len(c.lost) > 0 {
-		return nil, &LostError{c.lost}
+		return nil, c.refusal()
 	}
 	return c.plan, c.contradiction()
+}
+
+// refusal says what is lost and what could be kept without it.
+func (c *comparison) refusal() error {
+	lost := &LostError{Ranges: c.lost, Last: c.last}
+	records := c.lost[0].FirstRecord - 1
+	if records == 0 {
+		return lost
+	}
+	prefix := *c.plan
+	prefix.chosen, prefix.Report = c.plan.chosen[:records], eventstore.Report{Ledger: c.checker.Ledger()}
+	for s, err := range prefix.Records() {
+		if err != nil {
+			return err
+		}
+		prefix.Report.Take(&s)
+	}
+	if genesis := c.known.Marks.Genesis; genesis.IsZero() || prefix.Report.Genesis == genesis {
+		lost.Prefix = &prefix
+	}
+	return lost
 }
 
 // comparison is one pass over two copies.

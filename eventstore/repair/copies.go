@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 
+	"permledger/eventstore"
 	"permledger/eventstore/archive"
 	"permledger/eventstore/embedded"
 )
@@ -41,7 +42,8 @@ func newCopy(name string) *Copy {
 	return &Copy{Name: name, open: map[uint32]*os.File{}, places: map[uint64]place{}, broken: map[uint64]bool{}}
 }
 
-// ReadLog finds the records of a log in the files of its server.
+// ReadLog finds the records of a log in the files of its server. A file that cannot
+// be read is an *eventstore.ReadError.
 func ReadLog(storeDir, stream, subject string) (*Copy, error) {
 	c := newCopy("log")
 	err := embedded.ScanStream(storeDir, stream, subject, func(f embedded.Found) error {
@@ -52,7 +54,8 @@ func ReadLog(storeDir, stream, subject string) (*Copy, error) {
 	return c, err
 }
 
-// ReadArchive finds the records of an archive.
+// ReadArchive finds the records of an archive. A file that cannot be read is an
+// *eventstore.ReadError.
 func ReadArchive(dir string) (*Copy, error) {
 	c := newCopy("archive")
 	err := archive.Scan(dir, func(f archive.Found) error {
@@ -60,12 +63,12 @@ func ReadArchive(dir string) (*Copy, error) {
 		return nil
 	}, func(e *archive.DamageError) { c.Remarks = append(c.Remarks, e.Error()) })
 	c.finish()
-	return c, err
+	return c, eventstore.Unreadable(err)
 }
 
 func (c *Copy) add(sequence uint64, file string, offset, length int64, whole, cut bool) {
 	if !whole {
-		if !cut {
+		if !cut && sequence > 0 {
 			c.broken[sequence] = true
 		}
 		return
@@ -106,13 +109,13 @@ func (c *Copy) get(sequence uint64) ([]byte, bool, error) {
 	if f == nil {
 		var err error
 		if f, err = os.Open(c.files[p.file]); err != nil {
-			return nil, false, fmt.Errorf("read the %s: %w", c.Name, err)
+			return nil, false, &eventstore.ReadError{File: c.files[p.file], Err: err}
 		}
 		c.open[p.file] = f
 	}
 	b := make([]byte, p.length)
 	if _, err := io.ReadFull(io.NewSectionReader(f, p.offset, int64(p.length)), b); err != nil {
-		return nil, false, fmt.Errorf("read the %s: %w", c.Name, err)
+		return nil, false, &eventstore.ReadError{File: c.files[p.file], Err: err}
 	}
 	return b, true, nil
 }

@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -32,22 +34,53 @@ type Repaired struct {
 	SetAside []string `json:"setAside,omitempty"`
 	// Kept is the directory that keeps what was replaced, as it was found.
 	Kept string `json:"kept,omitempty"`
+	// GivenUp is what the ledger lost by it; nil when that is nothing.
+	GivenUp *GivenUp `json:"givenUp,omitempty"`
 }
+
+// GivenUp says what was given up because nothing better was to be had.
+type GivenUp struct {
+	AfterPosition uint64 `json:"afterPosition"`
+	AfterRecord   uint64 `json:"afterRecord"`
+	// LastRecord is the last one that the ledger is known to have had.
+	LastRecord uint64 `json:"lastRecord"`
+	// Lost are the records that neither copy holds intact. Those between them and after them are kept
+	// aside with what was replaced, where they are whole.
+	Lost []repair.Range `json:"lost"`
+}
+
+// RepairOptions say what a repair may do.
+type RepairOptions struct {
+	// DryRun only says what would be done.
+	DryRun bool
+	// GiveUpAfter is the position up to which the ledger is kept although later ones are lost. It must be
+	// the one that the refusal names, so that nobody gives up more than they have been told.
+	GiveUpAfter *uint64
+	// Progress is told how many records have been compared; it may be nil.
+	Progress func(done, total uint64)
+}
+
+// ErrNothingToGiveUp says that a repair was told to give up a part of a ledger that can be kept whole.
+var ErrNothingToGiveUp = errors.New("no record is lost, so there is nothing to give up: run permledger repair without it")
 
 // Repair compares the log of a data directory with its archive, record by record, and makes what is
 // damaged anew from both. What it replaces is kept aside. It refuses, and changes nothing, when some
-// record is intact in neither copy (a *repair.LostError) or when they contradict each other (an
-// *eventstore.IntegrityError). With dryRun it only says what it would do.
+// record is intact in neither copy (a *repair.LostError), when they contradict each other (an
+// *eventstore.IntegrityError), and when a file cannot be read (an *eventstore.ReadError, which matches
+// eventstore.ErrUnavailable). What an interrupted start left behind is settled first.
 //
 // The new files are built and verified beside the old ones and then moved in place; a repair that is
 // interrupted in between is completed by the next one.
-func Repair(ctx context.Context, dir string, dryRun bool, progress func(done, total uint64)) (result Repaired, err error) {
+func Repair(ctx context.Context, dir string, opts RepairOptions) (result Repaired, err error) {
 	lock, err := embedded.LockDir(dir)
 	if err != nil {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	if !dryRun {
+	if err := embedded.Settle(ctx, dir, streamName, streamSubject); err != nil {
+		return result, err
+	}
+	if !opts.DryRun {
 		if err := finishRepairs(dir); err != nil {
 			return result, err
 		}
@@ -62,16 +95,16 @@ func Repair(ctx context.Context, dir string, dryRun bool, progress func(done, to
 		return result, err
 	}
 	defer second.Close() //nolint:errcheck // it was only read
-	p := &repairing{dir: dir, log: log, archive: second, stamp: time.Now().UTC().Format("20060102T150405.000000000Z")}
-	if err := p.compare(ctx, progress); err != nil {
+	p := &repairing{dir: dir, log: log, archive: second, giveUpAfter: opts.GiveUpAfter, stamp: time.Now().UTC().Format("20060102T150405.000000000Z")}
+	if err := p.compare(ctx, opts.Progress); err != nil {
 		return p.result, err
 	}
 	defer os.RemoveAll(p.staging()) //nolint:errcheck // the next repair removes what is left
-	if err := p.judge(ctx); err != nil || dryRun || len(p.result.Replaced)+len(p.result.SetAside) == 0 {
+	if err := p.judge(ctx); err != nil || opts.DryRun || len(p.result.Replaced)+len(p.result.SetAside) == 0 {
 		return p.result, err
 	}
-	if progress != nil {
-		p.progress = func(done uint64) { progress(done, p.result.Records) }
+	if opts.Progress != nil {
+		p.progress = func(done uint64) { opts.Progress(done, p.result.Records) }
 	}
 	err = p.replace(ctx)
 	return p.result, err
@@ -84,6 +117,7 @@ type repairing struct {
 	plan         *repair.Plan
 	reached      map[string]eventstore.Cursor // of the log by what is made from it: read models, snapshot
 	unmarked     bool                         // the identity is missing or damaged
+	giveUpAfter  *uint64
 	stamp        string
 	progress     func(done uint64) // of building the log; may be nil
 	result       Repaired
@@ -93,6 +127,8 @@ const (
 	stagingPrefix  = "repairing-" // being built; worth nothing
 	readyPrefix    = "repaired-"  // built and verified, to be moved in place
 	evidencePrefix = "damaged-"   // what was replaced; never removed
+
+	givenUpFile = "given-up.json" // beside what was replaced: a GivenUp
 )
 
 func (p *repairing) staging() string { return filepath.Join(p.dir, stagingPrefix+p.stamp) }
@@ -115,11 +151,31 @@ func (p *repairing) compare(ctx context.Context, progress func(done, total uint6
 	}
 	known := repair.Known{Marks: marks, Reached: slices.Collect(maps.Values(p.reached))}
 	p.plan, err = repair.Compare(ctx, p.log, p.archive, known, progress)
+	if p.giveUpAfter != nil {
+		err = p.giveUp(err)
+	}
 	if err != nil {
 		return err
 	}
 	p.result.Report, p.result.Findings = p.plan.Report, p.plan.Findings
 	p.result.Remarks = slices.Concat(p.result.Remarks, p.log.Remarks, p.archive.Remarks)
+	return nil
+}
+
+// giveUp goes on with the records before a loss, if that is the loss that somebody has been told of.
+func (p *repairing) giveUp(refusal error) error {
+	lost, ok := errors.AsType[*repair.LostError](refusal)
+	switch {
+	case refusal == nil:
+		return ErrNothingToGiveUp
+	case !ok:
+		return refusal
+	case lost.Prefix == nil || lost.Prefix.Report.Head.Position != *p.giveUpAfter:
+		return fmt.Errorf("%d is not the position after which the ledger is lost: %w", *p.giveUpAfter, refusal)
+	}
+	p.plan = lost.Prefix
+	at := p.plan.Report.Head
+	p.result.GivenUp = &GivenUp{AfterPosition: at.Position, AfterRecord: at.Sequence, LastRecord: lost.Last, Lost: lost.Ranges}
 	return nil
 }
 
@@ -145,38 +201,14 @@ func (p *repairing) modelsReached(ctx context.Context) eventstore.Cursor {
 	return models.Checkpoint()
 }
 
-// judge decides what has to be made anew. Where the records of a copy are all there, its other files may
-// still be damaged; that shows when it is opened.
+// judge decides what has to be made anew.
 func (p *repairing) judge(ctx context.Context) error {
-	logDamaged := p.unmarked || p.plan.Damaged(p.log)
-	if !logDamaged {
-		err := p.try(ctx)
-		if err != nil && !errors.Is(err, eventstore.ErrIntegrity) {
-			return err
-		}
-		if logDamaged = err != nil; logDamaged {
-			p.remark("all records of the log are whole, but it can not be opened: %v", err)
-		}
+	logDamaged, archiveDamaged, err := p.damaged(ctx)
+	if err != nil {
+		return err
 	}
-	archiveDamaged := p.plan.Damaged(p.archive)
-	if !archiveDamaged {
-		_, err := archive.Verify(ctx, ArchiveDir(p.dir), nil)
-		if err != nil && !errors.Is(err, eventstore.ErrIntegrity) {
-			return err
-		}
-		if archiveDamaged = err != nil; archiveDamaged {
-			p.remark("%v", err)
-		}
-	}
-	for name, at := range p.reached {
-		fits, err := p.plan.Holds(at)
-		if err != nil {
-			return err
-		}
-		if !fits {
-			p.remark("%s was made from another log; it is made again at the next start", name)
-			p.result.SetAside = append(p.result.SetAside, name)
-		}
+	if err := p.setAside(); err != nil {
+		return err
 	}
 	if archiveDamaged {
 		p.result.Replaced = append(p.result.Replaced, ArchiveDir(""))
@@ -185,6 +217,63 @@ func (p *repairing) judge(ctx context.Context) error {
 		p.result.Replaced = append(p.result.Replaced, logNames...)
 	}
 	return nil
+}
+
+// derived are copies of the log that the ledger makes again by itself.
+var derived = []string{ModelsDir(""), snapshotFile}
+
+// setAside finds what was made from another log than the one that is kept.
+func (p *repairing) setAside() error {
+	for _, name := range derived {
+		at, known := p.reached[name]
+		fits, err := p.plan.Holds(at)
+		if err != nil {
+			return err
+		}
+		there, err := exists(filepath.Join(p.dir, name))
+		if err != nil {
+			return err
+		}
+		switch {
+		case !there:
+			continue
+		case p.result.GivenUp != nil:
+			p.remark("%s may know what is given up; it is made again at the next start", name)
+		case known && !fits:
+			p.remark("%s was made from another log; it is made again at the next start", name)
+		default:
+			continue
+		}
+		p.result.SetAside = append(p.result.SetAside, name)
+	}
+	return nil
+}
+
+// damaged says which copies have to be made anew. Where the records of a copy are all there, its other
+// files may still be damaged; that shows when it is opened.
+func (p *repairing) damaged(ctx context.Context) (log, second bool, err error) {
+	if p.result.GivenUp != nil {
+		return true, true, nil
+	}
+	if log = p.unmarked || p.plan.Damaged(p.log); !log {
+		err := p.try(ctx)
+		if err != nil && !errors.Is(err, eventstore.ErrIntegrity) {
+			return false, false, err
+		}
+		if log = err != nil; log {
+			p.remark("all records of the log are whole, but it cannot be opened: %v", err)
+		}
+	}
+	if second = p.plan.Damaged(p.archive); !second {
+		_, err := archive.Verify(ctx, ArchiveDir(p.dir), nil)
+		if err != nil && !errors.Is(err, eventstore.ErrIntegrity) {
+			return false, false, err
+		}
+		if second = err != nil; second {
+			p.remark("%v", err)
+		}
+	}
+	return log, second, nil
 }
 
 // try opens a copy of the log and verifies it; opening may change what is damaged.
@@ -242,6 +331,12 @@ func (p *repairing) replace(ctx context.Context) error {
 	for _, name := range p.result.SetAside {
 		if err := os.Rename(filepath.Join(p.dir, name), filepath.Join(p.dir, p.result.Kept, name)); err != nil {
 			return fmt.Errorf("set aside what is not of this log: %w", err)
+		}
+	}
+	if p.result.GivenUp != nil {
+		note := filepath.Join(p.dir, p.result.Kept, givenUpFile)
+		if err := eventstore.ReplaceFile(note, func(w io.Writer) error { return json.NewEncoder(w).Encode(p.result.GivenUp) }); err != nil {
+			return err
 		}
 	}
 	return eventstore.SyncDir(p.dir)

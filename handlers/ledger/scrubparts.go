@@ -174,8 +174,8 @@ func (l *Ledger) checkBlocks(ctx context.Context, p *pass) error {
 // checkBlock reads the records of one file, from one on up to the head. It returns where they end, and what
 // is wrong with the one after that.
 func (l *Ledger) checkBlock(b embedded.Block, from, head eventstore.Cursor, last bool, p *pass) (eventstore.Cursor, string, error) {
-	name := filepath.Base(b.Path)
-	content, err := p.read(b.Path)
+	name := filepath.Base(b.File)
+	content, err := p.read(b.File)
 	if errors.Is(err, fs.ErrNotExist) {
 		return from, fmt.Sprintf("its file %s is gone", name), nil
 	}

@@ -83,9 +83,9 @@ func OpenStore(ctx context.Context, config Config) (*Store, error) {
 // carry starts or reaches the server that holds the log.
 func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, error) {
 	if config.External.URL == "" {
-		server, err := embedded.Start(ctx, embedded.Options{Dir: config.Dir, Logger: config.Logger})
+		server, err := embedded.Start(ctx, embedded.Options{Dir: config.Dir, Stream: streamName, Subject: streamSubject, Logger: config.Logger})
 		if err != nil {
-			return nil, fmt.Errorf("start the embedded server: %w", err)
+			return nil, located(err)
 		}
 		s.Sync, s.Restart = embedded.SyncSeen, server.Restart
 		s.release = append(s.release, server.Close)
@@ -109,6 +109,40 @@ func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, 
 	s.Sync = cluster.Sync()
 	s.release = append(s.release, cluster.Close)
 	return cluster.JetStream(), nil
+}
+
+// located names the record and the position where the files of a log are damaged.
+func located(err error) error {
+	damage, ok := errors.AsType[*embedded.DamageError](err)
+	if !ok {
+		return err
+	}
+	at := &eventstore.IntegrityError{Sequence: damage.Sequence, Reason: damage.Error()}
+	if damage.Sequence == 0 {
+		return at
+	}
+	at.Position = 1
+	if before := damage.Before; before.Sequence > 0 {
+		last, err := lastPosition(before)
+		if err != nil {
+			return err
+		}
+		at.Position = last + 1
+	}
+	return at
+}
+
+// lastPosition reads a record where it was found and gives the position that it reaches.
+func lastPosition(f embedded.Found) (uint64, error) {
+	content, err := f.Content()
+	if err != nil {
+		return 0, err
+	}
+	r, err := eventstore.DecodeRecord(content)
+	if err != nil {
+		return 0, &eventstore.IntegrityError{Sequence: f.Sequence, Reason: err.Error()}
+	}
+	return r.Last(), nil
 }
 
 // Close closes the log, then what carries it.

@@ -1,0 +1,34 @@
+package eventstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// ReadError says that a file cannot be read, which says nothing about what it
+// holds. Nothing was changed. It matches ErrUnavailable.
+type ReadError struct {
+	File string
+	Err  error
+}
+
+// Error names the file and the cause.
+func (e *ReadError) Error() string {
+	return fmt.Sprintf("%s cannot be read: %v; nothing was changed: see to the disk, then try again", e.File, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *ReadError) Unwrap() error { return e.Err }
+
+// Is reports that every ReadError is an ErrUnavailable.
+func (e *ReadError) Is(target error) bool { return target == ErrUnavailable }
+
+// Unreadable makes a *ReadError of the file system's own error about a file that
+// was to be read. It returns other errors as they are.
+func Unreadable(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok && !errors.Is(err, ErrUnavailable) {
+		return &ReadError{File: failed.Path, Err: failed.Err}
+	}
+	return err
+}
