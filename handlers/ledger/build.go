@@ -79,7 +79,7 @@ func Load(ctx context.Context, dir string, records iter.Seq2[[]byte, error], pro
 		return report, err
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	for _, name := range append([]string{ArchiveDir(""), ModelsDir(""), snapshotFile}, logNames...) {
+	for _, name := range append([]string{ArchiveDir(""), ModelsDir(""), CommandIDsDir(""), snapshotFile}, logNames...) {
 		if there, err := exists(filepath.Join(dir, name)); there || err != nil {
 			return report, errors.Join(err, eventstore.ErrNotEmpty)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"permledger/eventstore"
 	"permledger/eventstore/archive"
+	"permledger/eventstore/dedup"
 	"permledger/eventstore/embedded"
 	"permledger/eventstore/repair"
 	"permledger/projections"
@@ -82,7 +83,7 @@ type repairing struct {
 	dir          string
 	log, archive *repair.Copy
 	plan         *repair.Plan
-	reached      map[string]eventstore.Cursor // of the log by what is made from it: read models, snapshot
+	reached      map[string]eventstore.Cursor // of the log by what is made from it: read models, command ids, snapshot
 	unmarked     bool                         // the identity is missing or damaged
 	stamp        string
 	progress     func(done uint64) // of building the log; may be nil
@@ -113,6 +114,11 @@ func (p *repairing) compare(ctx context.Context, progress func(done, total uint6
 	if _, at, err := readSnapshot(p.dir, marks.Ledger); err == nil {
 		p.reached[snapshotFile] = at
 	}
+	reached, err := dedup.Reached(CommandIDsDir(p.dir), marks.Ledger)
+	if err != nil {
+		return err
+	}
+	p.reached[CommandIDsDir("")] = reached
 	known := repair.Known{Marks: marks, Reached: slices.Collect(maps.Values(p.reached))}
 	p.plan, err = repair.Compare(ctx, p.log, p.archive, known, progress)
 	if err != nil {
