@@ -108,9 +108,12 @@ func (s *Stored) CommandKeys() []CommandKey {
 }
 
 // size counts what a record holds.
-type size struct{ commands, events uint64 }
+type size struct {
+	commands, events uint64
+	prints           []uint64 // fingerprints of its commands, where they were asked for
+}
 
-func (r *Record) size() size { return size{uint64(len(r.Commands)), r.Count()} }
+func (r *Record) size() size { return size{commands: uint64(len(r.Commands)), events: r.Count()} }
 
 func (s *Stored) size() size {
 	if len(s.Record.Commands) > 0 {

@@ -194,7 +194,9 @@ func (l *Ledger) Close() error {
 		cancel()
 	}
 	if l.ids != nil {
-		errs = append(errs, l.ids.Close())
+		if err := l.ids.Close(); err != nil {
+			l.logger().Warn("not all command ids were written; the next start folds more of the log", "error", err)
+		}
 	}
 	if l.models != nil {
 		errs = append(errs, l.models.Close())
