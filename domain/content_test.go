@@ -49,6 +49,8 @@ func TestWhatIsHashedOfACommandIsWhatEncodingJSONWrites(t *testing.T) {
 func TestDerivedIDsAreThoseOfRFC9562(t *testing.T) {
 	t.Parallel()
 	space := uuid.MustParse("0431a72c-7d8a-4393-b25e-ef63f5efb415")
-	require.Equal(t, uuid.NewSHA1(space, []byte("order/0")), CommandID{space}.Order().UUID)
-	require.Equal(t, uuid.NewSHA1(space, []byte("reservation/12")), CommandID{space}.Reservation(12).UUID)
+	sender := TenantID{uuid.MustParse("5d0b3f0e-6f0c-4d7a-9a57-5f3c3bb0a9a4")}
+	name := func(of string) []byte { return append(sender.UUID[:], of...) }
+	require.Equal(t, uuid.NewSHA1(space, name("order/0")), CommandID{space}.Order(sender).UUID)
+	require.Equal(t, uuid.NewSHA1(space, name("reservation/12")), CommandID{space}.Reservation(sender, 12).UUID)
 }

@@ -84,7 +84,7 @@ func (c ExchangeReservation) decide(d *decision) ([]Event, error) {
 
 // exchangeFor buys what an exchange asks for and sums its lifetime commitment.
 func (d *decision) exchangeFor(to []Wanted, family string, currency Currency) ([]Bought, Money, error) {
-	order := d.id.Order()
+	order := d.ownOrder()
 	if err := d.freeOrder(order); err != nil {
 		return nil, Money{}, err
 	}

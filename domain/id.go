@@ -7,7 +7,9 @@
 package domain
 
 import (
+	"bytes"
 	"crypto/sha1" //nolint:gosec // RFC 9562 names by it
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
@@ -30,7 +32,7 @@ type OrderID struct{ uuid.UUID }
 // ReservationID names one reservation.
 type ReservationID struct{ uuid.UUID }
 
-// CommandID names one command for ever: the same id never has a second effect (L3).
+// CommandID names one command of a tenant for ever: the same id never has a second effect (L3).
 type CommandID struct{ uuid.UUID }
 
 // IsZero reports whether no tenant is named.
@@ -78,10 +80,44 @@ func ParseReservationID(s string) (ReservationID, error) {
 	return ReservationID{id}, err
 }
 
-// ParseCommandID reads a GUID in its 36 character form. The zero GUID is refused.
+// ParseCommandID reads a GUID in its 36 character form. The zero GUID and the ids of the ledger's own
+// commands are refused.
 func ParseCommandID(s string) (CommandID, error) {
-	id, err := parseGUID(s)
-	return CommandID{id}, err
+	guid, err := parseGUID(s)
+	id := CommandID{guid}
+	if err == nil && id.Reserved() {
+		err = errReserved
+	}
+	return id, err
+}
+
+// reservedSpace is how the ids of the ledger's own commands begin. They are of version 8 of RFC 9562, which
+// leaves the rest to whoever makes them.
+const reservedSpace = "plid"
+
+var errReserved = fmt.Errorf("ids of version 8 that begin with %x are the ledger's own: make another one", reservedSpace)
+
+// Reserved reports whether an id is of the space in which the ledger names the commands it sends itself.
+// Nobody else may use it, or a command of the ledger's could be kept from being carried out.
+func (id CommandID) Reserved() bool {
+	return string(id.UUID[:len(reservedSpace)]) == reservedSpace && id.Version() == 8
+}
+
+// CheckSent refuses an id that is reserved for the ledger itself (L3).
+func (id CommandID) CheckSent() error {
+	if !id.Reserved() {
+		return nil
+	}
+	return InvalidCommand([]FieldError{{Field: "commandId", Detail: errReserved.Error()}})
+}
+
+// reserved is the id of one of the ledger's own commands: always the same one for the same name.
+func reserved(name ...[]byte) (id CommandID) {
+	sum := sha256.Sum256(bytes.Join(name, nil))
+	copy(id.UUID[:], sum[:])
+	copy(id.UUID[:], reservedSpace)
+	id.UUID[6], id.UUID[8] = id.UUID[6]&0x0f|0x80, id.UUID[8]&0x3f|0x80
+	return id
 }
 
 func parseGUID(s string) (uuid.UUID, error) {
@@ -106,13 +142,22 @@ func clip(s string) string {
 	return s
 }
 
-// Order is the id of the order that a command creates. The same command always creates the same ids, so
-// that deciding it again gives the same events.
-func (id CommandID) Order() OrderID { return OrderID{derived(id.UUID, []byte("order/0"))} }
+// Order is the id of the order that a tenant's command creates. The same command always creates the same ids,
+// so that deciding it again gives the same events, and those of another tenant's command with the same id
+// differ. Releases before this rule left the tenant out; what they recorded keeps its ids.
+func (id CommandID) Order(sender TenantID) OrderID {
+	return OrderID{derived(id.UUID, nameOf(sender, "order/", 0))}
+}
 
-// Reservation is the id of the n-th reservation, from 0, that a command creates.
-func (id CommandID) Reservation(n int) ReservationID {
-	return ReservationID{derived(id.UUID, strconv.AppendInt([]byte("reservation/"), int64(n), 10))}
+// Reservation is the id of the n-th reservation, from 0, that a tenant's command creates.
+func (id CommandID) Reservation(sender TenantID, n int) ReservationID {
+	return ReservationID{derived(id.UUID, nameOf(sender, "reservation/", n))}
+}
+
+// nameOf names the n-th of what a tenant's command creates: the tenant's bytes, then text.
+func nameOf(sender TenantID, kind string, n int) []byte {
+	name := append(append(make([]byte, 0, 48), sender.UUID[:]...), kind...)
+	return strconv.AppendInt(name, int64(n), 10)
 }
 
 // derived is the GUID of a name within the space of another GUID: version 5 of RFC 9562.

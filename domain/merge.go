@@ -88,6 +88,6 @@ func (c MergeReservations) decide(d *decision) ([]Event, error) {
 	}
 	return []Event{ReservationsMerged{
 		ReservationIDs: c.ReservationIDs, OrderID: first.order,
-		Into: Part{ReservationID: d.id.Reservation(0), Quantity: quantity},
+		Into: Part{ReservationID: d.id.Reservation(d.actor.Tenant, 0), Quantity: quantity},
 	}}, nil
 }

@@ -191,10 +191,13 @@ func (d *decision) order(w Wanted, id OrderID, start time.Time) (Bought, error) 
 	return d.buy(w, id, 0, start)
 }
 
+// ownOrder is the id of the order that the command creates.
+func (d *decision) ownOrder() OrderID { return d.id.Order(d.actor.Tenant) }
+
 // orderID is the given order id, or one made from the command id, unless it is taken.
 func (d *decision) orderID(given OrderID) (OrderID, error) {
 	if given.IsZero() {
-		given = d.id.Order()
+		given = d.ownOrder()
 	}
 	return given, d.freeOrder(given)
 }
@@ -209,7 +212,7 @@ func (d *decision) buy(w Wanted, order OrderID, n int, start time.Time) (Bought,
 	start = start.Truncate(time.Second)
 	b := Bought{
 		OrderID:        order,
-		ReservationID:  d.id.Reservation(n),
+		ReservationID:  d.id.Reservation(d.actor.Tenant, n),
 		SubscriptionID: w.SubscriptionID,
 		Offer:          w.Offer,
 		Family:         familyOf(w.SKU),

@@ -64,7 +64,7 @@ type DueRenewal struct {
 
 // CommandID is the id under which the renewal is sent, by whichever node comes first.
 func (r DueRenewal) CommandID() CommandID {
-	return CommandID{derived(r.Reservation.UUID, []byte("renewal"))}
+	return reserved([]byte("renewal"), r.Reservation.UUID[:])
 }
 
 // DueRenewals lists the reservations to renew at a moment, in no order.
@@ -111,14 +111,14 @@ func (c RenewReservation) renewNow(d *decision, r reservation) ([]Event, error) 
 	if err := d.billable(r.billing); err != nil {
 		return nil, err
 	}
-	if err := d.freeOrder(d.id.Order()); err != nil {
+	if err := d.freeOrder(d.ownOrder()); err != nil {
 		return nil, err
 	}
 	start := r.expiresAt()
 	if start.Before(d.at) {
 		start = d.at
 	}
-	successor, err := d.buy(Wanted{SubscriptionID: r.billing, Offer: r.offer.Offer, Quantity: int64(r.quantity), Scope: r.scopeNow()}, d.id.Order(), 0, start)
+	successor, err := d.buy(Wanted{SubscriptionID: r.billing, Offer: r.offer.Offer, Quantity: int64(r.quantity), Scope: r.scopeNow()}, d.ownOrder(), 0, start)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (c SplitReservation) decide(d *decision) ([]Event, error) {
 	}
 	into := make([]Part, len(c.Quantities))
 	for i, q := range c.Quantities {
-		into[i] = Part{ReservationID: d.id.Reservation(i), Quantity: q}
+		into[i] = Part{ReservationID: d.id.Reservation(d.actor.Tenant, i), Quantity: q}
 	}
 	return []Event{ReservationSplit{ReservationID: c.ReservationID, OrderID: r.order, Into: into}}, nil
 }

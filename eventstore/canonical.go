@@ -17,6 +17,8 @@ type parser struct {
 	bad     bool
 	outline bool // read everything, keep no texts and no lists
 	size    size // of what was read
+
+	printing bool // note the fingerprint of every command
 }
 
 // record reads a record. It reports false for anything that does not have the
@@ -50,7 +52,13 @@ func (p *parser) command() Command {
 	p.literal(`,"digest":"`)
 	c.Digest = p.hash()
 	p.literal(`","actor":{"tenant":`)
-	c.Actor.Tenant = p.text()
+	tenant := p.bytes()
+	if !p.outline {
+		c.Actor.Tenant = string(tenant)
+	}
+	if p.printing {
+		p.size.prints = append(p.size.prints, printOf(tenant, c.ID))
+	}
 	c.Actor.ObjectID = p.optional(`,"objectId":`)
 	c.Actor.UPN = p.optional(`,"upn":`)
 	p.literal(`,"roles":`)
@@ -179,16 +187,23 @@ func (p *parser) plain() []byte {
 
 // text reads a string.
 func (p *parser) text() string {
-	if p.bad {
+	s := p.bytes()
+	if p.outline {
 		return ""
+	}
+	return string(s)
+}
+
+// bytes reads a string and returns its bytes, where they are if it has no
+// escapes.
+func (p *parser) bytes() []byte {
+	if p.bad {
+		return nil
 	}
 	start := p.at
 	s := p.plain()
 	if !p.bad && utf8.Valid(s) {
-		if p.outline {
-			return ""
-		}
-		return string(s)
+		return s
 	}
 	p.bad = false
 	p.at = start
@@ -198,7 +213,7 @@ func (p *parser) text() string {
 	} else if err := json.Unmarshal(p.value(), &decoded); err != nil {
 		p.bad = true
 	}
-	return decoded
+	return []byte(decoded)
 }
 
 // optional reads a member that is left out when it is empty.

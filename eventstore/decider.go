@@ -1,7 +1,6 @@
 package eventstore
 
 import (
-	"context"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,21 +43,46 @@ type Codec[E any] interface {
 	Decode(e Event, position uint64, at time.Time) (E, error)
 }
 
-// Index finds the record in which a command was stored long ago. It is a read
-// model of the log and may lag behind it. Its methods are called from several
-// goroutines at once.
-type Index interface {
-	// Find returns the sequence of the record that holds the command.
-	Find(ctx context.Context, id uuid.UUID) (sequence uint64, found bool, err error)
-	// Through returns the highest record sequence the index has taken in. It
-	// finds every command recorded up to there, and never goes back while the
-	// process lives.
-	Through() uint64
+// CommandKey is what makes a command the same: the tenant that sends it, as it
+// is recorded, and the id the tenant gave it. Nobody uses up another tenant's ids.
+type CommandKey struct {
+	Tenant string
+	ID     uuid.UUID
 }
+
+// Index knows in which record each command of the log is, up to Through. The
+// Writer feeds it: before it takes any command it folds into the index whatever
+// of the log that lacks, and every record from then on before it answers those
+// whose commands are in it. So the index never lags behind the decisions.
+//
+// Through, Take and Newer are called from the Writer's goroutine alone, the
+// others from any.
+type Index interface {
+	// Through is the last record taken in.
+	Through() Cursor
+	// Take takes in the commands of the record after Through. It does not wait
+	// for a disk.
+	Take(through Cursor, commands []CommandKey)
+	// Find returns the sequences of the records that hold the command, the
+	// oldest first. There may be others among them: whoever asks reads the
+	// records. An error says that it is not known whether there are any. seen is
+	// for Newer.
+	Find(key CommandKey) (records []uint64, seen Seen, err error)
+	// Newer returns what Find would find now in the records taken in since a
+	// Find, and perhaps in some taken in before.
+	Newer(seen Seen, key CommandKey) []uint64
+	// FindAll returns the sequences of the records that hold a command with an
+	// id, whoever sent it.
+	FindAll(id uuid.UUID) (records []uint64, err error)
+}
+
+// Seen says up to where an Index was searched. It is the index's own.
+type Seen any
 
 // Submission is a command on its way to the Writer.
 type Submission[C any] struct {
-	// ID is chosen by the sender and makes the command idempotent for ever.
+	// ID is chosen by the sender and makes the command idempotent for ever, among
+	// those of the same tenant.
 	ID uuid.UUID
 	// Name is the stored name of the command.
 	Name string

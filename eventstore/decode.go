@@ -34,6 +34,19 @@ func decodeOutline(b []byte) (Record, size, error) {
 	return r, p.size, err
 }
 
+// decodePrints is decodeOutline, and notes the fingerprint of every command.
+func decodePrints(b []byte) (Record, size, error) {
+	p := parser{b: b, outline: true, printing: true}
+	r, err := p.decode()
+	if err == nil && len(r.Commands) > 0 { // it was read in another way
+		p.size.prints = nil
+		for i := range r.Commands {
+			p.size.prints = append(p.size.prints, printOf([]byte(r.Commands[i].Actor.Tenant), r.Commands[i].ID))
+		}
+	}
+	return r, p.size, err
+}
+
 func (p *parser) decode() (Record, error) {
 	if !oneLine(p.b) {
 		return Record{}, errors.New("decode record: it is more than one line")

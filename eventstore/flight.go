@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // landing is how the flight of a group ended.
@@ -62,7 +60,7 @@ func (w *Writer[C, E]) land(ctx context.Context, l landing) {
 		w.conflicts = 0
 		if g.count > 0 {
 			w.decider.Commit(l.stored.Position)
-			w.recent.add(l.stored.Sequence, g.recorded())
+			w.index.Take(l.stored, g.recorded())
 			w.head.Store(&l.stored)
 		}
 		if w.forming != nil {
@@ -90,15 +88,15 @@ func (w *Writer[C, E]) land(ctx context.Context, l landing) {
 	w.release(g)
 }
 
-// recorded lists the ids of the commands in a group's record.
-func (g *group[C, E]) recorded() []uuid.UUID {
-	ids := make([]uuid.UUID, 0, g.count)
+// recorded lists the commands in a group's record.
+func (g *group[C, E]) recorded() []CommandKey {
+	keys := make([]CommandKey, 0, g.count)
 	for i := range g.items {
 		if g.items[i].inRecord {
-			ids = append(ids, g.items[i].r.ID)
+			keys = append(keys, g.items[i].r.key())
 		}
 	}
-	return ids
+	return keys
 }
 
 // answer tells everyone in a group what became of it. With an error nothing is
@@ -123,8 +121,10 @@ func (w *Writer[C, E]) answer(g *group[C, E], err error) {
 		first := &g.items[it.same]
 		var res result[E]
 		switch {
-		case it.recorded > 0 || it.again:
-			res.recorded, res.again = it.recorded, it.again
+		case it.flying: // that group's record is the one behind which this was to be stored
+			res.recorded = g.head.Sequence
+		case it.recorded > 0:
+			res.recorded = it.recorded
 		case err != nil && first.inRecord:
 			res.err = err
 		case err != nil && it.r.spoilt == nil:

@@ -4,19 +4,18 @@ import (
 	"encoding/hex"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // item is one request of a group and what was decided about it.
 type item[C, E any] struct {
 	r        *request[C, E]
-	err      error // refused
-	recorded uint64
-	again    bool
-	same     int // index of the item with the same command, itself when first
+	err      error  // refused
+	recorded uint64 // the record that holds the command already
+	flying   bool   // the group in flight holds it
+	same     int    // index of the item with the same command, itself when first
 	inRecord bool
 	first    uint64
 	events   []E
@@ -31,9 +30,9 @@ type group[C, E any] struct {
 	head   Cursor // record on which it is stored; known when it is launched
 	at     time.Time
 	items  []item[C, E]
-	ids    map[uuid.UUID]int // item that was decided first for a command
-	count  int               // commands to record
-	last   uint64            // position of the last event
+	ids    map[CommandKey]int // item that was decided first for a command
+	count  int                // commands to record
+	last   uint64             // position of the last event
 	record []byte
 	prefix int // how many bytes of the record come before the first command
 }
@@ -47,7 +46,7 @@ func (w *Writer[C, E]) begin() *group[C, E] {
 	}
 	g := w.spare
 	if w.spare = nil; g == nil {
-		g = &group[C, E]{ids: make(map[uuid.UUID]int)}
+		g = &group[C, E]{ids: make(map[CommandKey]int)}
 	}
 	g.before, g.last, g.at = before, before, later(at, w.now)
 	ledger, _, _ := w.log.Ledger()
@@ -109,9 +108,6 @@ func (w *Writer[C, E]) shelve() {
 
 // decide judges the requests one after the other on the pending state.
 func (w *Writer[C, E]) decide(g *group[C, E], requests []*request[C, E]) {
-	w.recent.mu.Lock()
-	defer w.recent.mu.Unlock()
-	w.recent.prune(w.seen(requests))
 	for _, r := range requests {
 		i := len(g.items)
 		g.items = append(g.items, item[C, E]{r: r, same: i, err: r.spoilt})
@@ -140,31 +136,20 @@ func (w *Writer[C, E]) decide(g *group[C, E], requests []*request[C, E]) {
 		for _, e := range it.events {
 			w.decider.Evolve(e)
 		}
-		g.ids[r.ID] = i
+		g.ids[r.key()] = i
 		it.inRecord = true
 		g.count++
 		g.last += uint64(len(it.events))
 	}
 }
 
-// seen returns up to which record the index has been searched for all of the
-// requests.
-func (w *Writer[C, E]) seen(requests []*request[C, E]) uint64 {
-	through := w.index.Through()
-	for _, r := range requests {
-		if !r.DryRun {
-			through = min(through, r.seen)
-		}
-	}
-	return through
-}
-
 // duplicate reports whether a request needs no decision of its own because its
-// command is recorded, is in this group or in the one in flight, or may be in the
-// index.
+// command is in this group, in the one in flight, or recorded since the index was
+// searched for it.
 func (w *Writer[C, E]) duplicate(g *group[C, E], i int) bool {
 	it := &g.items[i]
-	if first, ok := g.ids[it.r.ID]; ok {
+	key := it.r.key()
+	if first, ok := g.ids[key]; ok {
 		it.same = first
 		if g.items[first].r.Digest != it.r.Digest {
 			it.same, it.err = i, ErrCommandIDReused
@@ -172,14 +157,17 @@ func (w *Writer[C, E]) duplicate(g *group[C, E], i int) bool {
 		return true
 	}
 	if w.flight != nil {
-		if _, flying := w.flight.ids[it.r.ID]; flying {
-			it.again = true // this group is answered when that one has landed
+		if _, it.flying = w.flight.ids[key]; it.flying {
+			return true // this group is answered when that one has landed
+		}
+	}
+	for _, sequence := range w.index.Newer(it.r.seen, key) {
+		if !slices.Contains(it.r.others, sequence) {
+			it.recorded = sequence
 			return true
 		}
 	}
-	sequence, found, blind := w.recent.find(it.r.ID, it.r.seen)
-	it.recorded, it.again = sequence, blind
-	return found || blind
+	return false
 }
 
 // chunkItems is how many items one goroutine encodes at least: about as many as

@@ -42,6 +42,9 @@ type Command struct {
 	Events        []Event   `json:"events"`
 }
 
+// Key is what makes the command the same.
+func (c *Command) Key() CommandKey { return CommandKey{c.Actor.Tenant, c.ID} }
+
 // Record is one commit: the commands that were decided together, stored as one
 // JetStream message. The first record of a ledger is its genesis; it has no
 // commands and fixes the ledger's id.
@@ -95,10 +98,22 @@ func (s *Stored) Cursor() Cursor {
 	return Cursor{Sequence: s.Sequence, Position: s.Record.First + s.size().events - 1, Hash: s.Hash, Time: s.Record.Time}
 }
 
-// size counts what a record holds.
-type size struct{ commands, events uint64 }
+// CommandKeys lists the commands of the record by what makes them the same.
+func (s *Stored) CommandKeys() []CommandKey {
+	keys := make([]CommandKey, len(s.Record.Commands))
+	for i := range s.Record.Commands {
+		keys[i] = s.Record.Commands[i].Key()
+	}
+	return keys
+}
 
-func (r *Record) size() size { return size{uint64(len(r.Commands)), r.Count()} }
+// size counts what a record holds.
+type size struct {
+	commands, events uint64
+	prints           []uint64 // fingerprints of its commands, where they were asked for
+}
+
+func (r *Record) size() size { return size{commands: uint64(len(r.Commands)), events: r.Count()} }
 
 func (s *Stored) size() size {
 	if len(s.Record.Commands) > 0 {

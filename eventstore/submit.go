@@ -16,11 +16,14 @@ import (
 // what becomes of it: the loop takes it, or the submitter leaves.
 type request[C, E any] struct {
 	Submission[C]
-	seen   uint64 // the index was searched for the id up to this record
-	spoilt error  // why it can not be recorded whatever is decided; the loop's
+	seen   Seen     // up to where the index was searched for it
+	others []uint64 // records found there that hold the id, but of another tenant
+	spoilt error    // why it can not be recorded whatever is decided; the loop's
 	stage  atomic.Int32
 	reply  chan result[E] // holds the one answer
 }
+
+func (s *Submission[C]) key() CommandKey { return CommandKey{s.Actor.Tenant, s.ID} }
 
 const (
 	requestWaiting int32 = iota
@@ -33,18 +36,17 @@ func (r *request[C, E]) leave() bool { return r.stage.CompareAndSwap(requestWait
 
 func (r *request[C, E]) answer(res result[E]) { r.reply <- res }
 
-// result is the loop's answer to a request: an outcome, an error, where the
-// command is recorded already, or that the index must be searched again.
+// result is the loop's answer to a request: an outcome, an error, or where the
+// command is recorded already.
 type result[E any] struct {
 	outcome  Outcome[E]
 	err      error
 	recorded uint64
-	again    bool
 }
 
 // Submit has a command decided and recorded, and returns its outcome. The same
-// id and digest always give the outcome of the first time, however often and
-// wherever they are sent. The errors:
+// tenant, id and digest always give the outcome of the first time, however often
+// and wherever they are sent. The errors:
 //
 //   - what the Decider returned: the command is refused, nothing is recorded.
 //   - ErrInvalid, ErrTooLarge, ErrCommandIDReused, ErrBusy, ErrUnavailable,
@@ -60,27 +62,30 @@ func (w *Writer[C, E]) Submit(ctx context.Context, s Submission[C]) (Outcome[E],
 	for {
 		r := &request[C, E]{Submission: s, reply: make(chan result[E], 1)}
 		if !s.DryRun {
-			r.seen = w.index.Through() // before the search: it covers at least this
-			sequence, found, err := w.index.Find(ctx, s.ID)
-			if err != nil {
-				return Outcome[E]{}, notWritten(ctx, fmt.Errorf("look for the command: %w: %w", ErrUnavailable, err))
+			var err error
+			if r.others, r.seen, err = w.index.Find(s.key()); err != nil {
+				return Outcome[E]{}, lookup(err)
 			}
-			if found {
-				return w.replay(ctx, sequence, s.ID, s.Digest)
+			if outcome, found, err := w.replay(ctx, r.others, &s); found || err != nil {
+				return outcome, err
 			}
 		}
 		res, err := w.enqueue(ctx, r)
 		switch {
 		case err != nil:
 			return Outcome[E]{}, err
-		case res.again:
-			continue
-		case res.recorded > 0:
-			return w.replay(ctx, res.recorded, s.ID, s.Digest)
+		case res.recorded == 0:
+			return res.outcome, res.err
 		}
-		return res.outcome, res.err
+		if outcome, found, err := w.replay(ctx, []uint64{res.recorded}, &s); found || err != nil {
+			return outcome, err
+		}
+		// It is of a tenant that the index does not tell apart: now Find knows it too.
 	}
 }
+
+// lookup says that it is not known whether a command is recorded.
+func lookup(err error) error { return fmt.Errorf("look for the command: %w: %w", ErrUnavailable, err) }
 
 // enqueue hands a request to the loop and waits for its answer.
 func (w *Writer[C, E]) enqueue(ctx context.Context, r *request[C, E]) (result[E], error) {
@@ -119,36 +124,89 @@ func (w *Writer[C, E]) enqueue(ctx context.Context, r *request[C, E]) (result[E]
 	}
 }
 
-// Outcome returns what became of a command, and the command as it is recorded.
-// It returns ErrNotFound when no record that is stored now holds it.
-func (w *Writer[C, E]) Outcome(ctx context.Context, id uuid.UUID) (Outcome[E], Command, error) {
-	sequence, found, err := w.search(ctx, id)
+// Recorded is a command as it is recorded, with what became of it.
+type Recorded[E any] struct {
+	Outcome[E]
+	Command Command
+}
+
+// Outcome returns what became of a tenant's command. It returns ErrNotFound when
+// no record that is stored now holds it, and ErrUnavailable when that is not
+// known.
+func (w *Writer[C, E]) Outcome(ctx context.Context, key CommandKey) (Recorded[E], error) {
+	records, _, err := w.index.Find(key)
 	if err != nil {
-		return Outcome[E]{}, Command{}, err
+		return Recorded[E]{}, lookup(err)
 	}
-	if !found {
-		return Outcome[E]{}, Command{}, fmt.Errorf("command %s: %w", id, ErrNotFound)
+	for _, sequence := range records {
+		found, err := w.recorded(ctx, sequence, key.ID)
+		if err != nil {
+			return Recorded[E]{}, err
+		}
+		for _, r := range found {
+			if r.Command.Key() == key {
+				return r, nil
+			}
+		}
 	}
-	return w.recorded(ctx, sequence, id)
+	return Recorded[E]{}, fmt.Errorf("command %s: %w", key.ID, ErrNotFound)
 }
 
-// replay answers a command that is recorded already.
-func (w *Writer[C, E]) replay(ctx context.Context, sequence uint64, id uuid.UUID, digest Hash) (Outcome[E], error) {
-	outcome, command, err := w.recorded(ctx, sequence, id)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return Outcome[E]{}, fmt.Errorf("%w: the command is recorded: %w", ErrOutcomeUnknown, err)
-	case err != nil:
-		return Outcome[E]{}, err
-	case command.Digest != digest:
-		return Outcome[E]{}, ErrCommandIDReused
+// Outcomes returns what became of the commands with an id, one of each tenant
+// that sent one, in the order in which they were recorded. Its errors are those
+// of Outcome.
+func (w *Writer[C, E]) Outcomes(ctx context.Context, id uuid.UUID) ([]Recorded[E], error) {
+	records, err := w.index.FindAll(id)
+	if err != nil {
+		return nil, lookup(err)
 	}
-	w.stats.replayed.Add(1)
-	return outcome, nil
+	slices.Sort(records)
+	var outcomes []Recorded[E]
+	for _, sequence := range slices.Compact(records) {
+		found, err := w.recorded(ctx, sequence, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range found {
+			if !slices.ContainsFunc(outcomes, func(o Recorded[E]) bool { return o.Command.Key() == r.Command.Key() }) {
+				outcomes = append(outcomes, r)
+			}
+		}
+	}
+	if len(outcomes) == 0 {
+		return nil, fmt.Errorf("command %s: %w", id, ErrNotFound)
+	}
+	return outcomes, nil
 }
 
-// recorded reads a command's outcome from its record.
-func (w *Writer[C, E]) recorded(ctx context.Context, sequence uint64, id uuid.UUID) (Outcome[E], Command, error) {
+// replay answers a command that is recorded already. The first of the records
+// that holds it counts; found is false when none does.
+func (w *Writer[C, E]) replay(ctx context.Context, records []uint64, s *Submission[C]) (o Outcome[E], found bool, err error) {
+	for _, sequence := range records {
+		commands, err := w.recorded(ctx, sequence, s.ID)
+		if err != nil && ctx.Err() != nil {
+			return o, false, fmt.Errorf("%w: the command is recorded: %w", ErrOutcomeUnknown, err)
+		}
+		if err != nil {
+			return o, false, err
+		}
+		for _, r := range commands {
+			if r.Command.Key() != s.key() {
+				continue
+			}
+			if r.Command.Digest != s.Digest {
+				return o, true, ErrCommandIDReused
+			}
+			w.stats.replayed.Add(1)
+			return r.Outcome, true, nil
+		}
+	}
+	return o, false, nil
+}
+
+// recorded reads the outcomes of the commands with an id from the record that the
+// index gives for it.
+func (w *Writer[C, E]) recorded(ctx context.Context, sequence uint64, id uuid.UUID) ([]Recorded[E], error) {
 	s, err := w.log.Get(ctx, sequence)
 	if errors.Is(err, ErrNotFound) {
 		err = w.log.fail(&IntegrityError{
@@ -157,29 +215,42 @@ func (w *Writer[C, E]) recorded(ctx context.Context, sequence uint64, id uuid.UU
 		})
 	}
 	if err != nil {
-		return Outcome[E]{}, Command{}, err
+		return nil, err
 	}
+	var found []Recorded[E]
 	position := s.Record.First
 	for i := range s.Record.Commands {
 		c := &s.Record.Commands[i]
-		if c.ID != id {
-			position += uint64(len(c.Events))
-			continue
-		}
-		events := make([]E, len(c.Events))
-		for j := range c.Events {
-			if events[j], err = w.codec.Decode(c.Events[j], position+uint64(j), s.Record.Time); err != nil {
-				return Outcome[E]{}, Command{}, fmt.Errorf("record %d, position %d can not be understood: %w", sequence, position+uint64(j), err)
+		if c.ID == id {
+			o, err := w.outcome(&s, c, position)
+			if err != nil {
+				return nil, err
 			}
+			found = append(found, Recorded[E]{o, *c})
 		}
-		o := outcomeOf(c.ID, c.Name, sequence, position, s.Record.Time, events, c.Events)
-		o.Replayed = true
-		return o, *c, nil
+		position += uint64(len(c.Events))
 	}
-	return Outcome[E]{}, Command{}, w.log.fail(&IntegrityError{
-		Position: s.Record.First, Sequence: sequence,
-		Reason: fmt.Sprintf("the index finds command %s in it, but it is not there", id),
-	})
+	if len(found) == 0 {
+		err = w.log.fail(&IntegrityError{
+			Position: s.Record.First, Sequence: sequence,
+			Reason: fmt.Sprintf("the index finds command %s in it, but it is not there", id),
+		})
+	}
+	return found, err
+}
+
+// outcome decodes a recorded command whose first event has a position.
+func (w *Writer[C, E]) outcome(s *Stored, c *Command, position uint64) (Outcome[E], error) {
+	events := make([]E, len(c.Events))
+	for i := range c.Events {
+		var err error
+		if events[i], err = w.codec.Decode(c.Events[i], position+uint64(i), s.Record.Time); err != nil {
+			return Outcome[E]{}, fmt.Errorf("record %d, position %d can not be understood: %w", s.Sequence, position+uint64(i), err)
+		}
+	}
+	o := outcomeOf(c.ID, c.Name, s.Sequence, position, s.Record.Time, events, c.Events)
+	o.Replayed = true
+	return o, nil
 }
 
 // outcome is what became of an item's command.
@@ -195,14 +266,6 @@ func outcomeOf[E any](id uuid.UUID, name string, sequence, first uint64, at time
 		o.FirstPosition = first
 	}
 	return o
-}
-
-// notWritten says so when it was the submitter who gave up.
-func notWritten(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", ErrNotWritten, context.Cause(ctx))
-	}
-	return err
 }
 
 // checkSubmission refuses what can not be recorded.

@@ -23,6 +23,9 @@ type Report struct {
 	Head Cursor `json:"head"`
 	// Mark is the head this node had noted before; the ledger reaches it.
 	Mark Cursor `json:"mark"`
+	// Repeated is the first command that is recorded a second time, which no
+	// writer does. Only VerifyAll looks for it.
+	Repeated *Repeated `json:"repeated,omitempty"`
 }
 
 // Take counts a record, which must be the one after those counted before.
@@ -43,16 +46,36 @@ func (r *Report) Take(s *Stored) {
 // as there are. progress, when given, is told how many of how many records are
 // done. The report is of what was good, also when an *IntegrityError ends it.
 func (l *Log) Verify(ctx context.Context, progress func(done, total uint64)) (Report, error) {
+	return l.verify(ctx, decodeOutline, progress, func(*Stored) {})
+}
+
+// VerifyAll does what Verify does, and looks for a command that is recorded a
+// second time. It takes some 20 bytes of memory for each command; only when two
+// seem to be the same, the ledger is read once more.
+func (l *Log) VerifyAll(ctx context.Context, progress func(done, total uint64)) (Report, error) {
+	var prints []uint64
+	report, err := l.verify(ctx, decodePrints, progress, func(s *Stored) { prints = append(prints, s.outline.prints...) })
+	if err != nil {
+		return report, err
+	}
+	if alike := repeatedPrints(prints); len(alike) > 0 {
+		report.Repeated, err = l.repeated(ctx, alike)
+	}
+	return report, err
+}
+
+func (l *Log) verify(ctx context.Context, with decoder, progress func(done, total uint64), take func(*Stored)) (Report, error) {
 	report := Report{Mark: l.mark.get()}
 	state, err := l.state(ctx)
 	if err != nil {
 		return report, err
 	}
-	for s, err := range l.Outlines(ctx, Cursor{}) {
+	for s, err := range l.read(ctx, Cursor{}, with) {
 		if err != nil {
 			return report, err
 		}
 		report.Take(&s)
+		take(&s)
 		if s.Sequence == report.Mark.Sequence && s.Hash != report.Mark.Hash {
 			return report, l.fail(&IntegrityError{
 				Position: s.Record.First, Sequence: s.Sequence,

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // WriterOptions tune a Writer. The zero value is good.
@@ -20,8 +18,8 @@ type WriterOptions struct {
 	// zero.
 	Group int
 	// From is where the decider already stands: it holds the fold of the log up
-	// to there, and the index has taken that part in. Start checks that the
-	// log still holds the very record, and folds what comes after.
+	// to there. Start checks that the log still holds the very record, and folds
+	// what comes after.
 	From Cursor
 	// Progress, when given, is told while Start folds the log how many of how
 	// many records are done.
@@ -60,8 +58,6 @@ type Writer[C, E any] struct {
 	state atomic.Pointer[writerState]
 	stats counters
 
-	recent recent
-
 	// The rest belongs to the loop.
 	carry     []*request[C, E] // taken, but not in a group yet
 	forming   *group[C, E]     // being decided; nil when nothing has come
@@ -81,7 +77,7 @@ type writerState struct {
 }
 
 // NewWriter returns a writer that does nothing until Start. idx may be nil:
-// then all command ids are kept in memory.
+// then all command ids are kept in memory, for which the whole log is folded.
 func NewWriter[C, E any](log *Log, d Decider[C, E], c Codec[E], idx Index, opts WriterOptions) *Writer[C, E] {
 	if opts.Queue <= 0 {
 		opts.Queue = DefaultQueue
@@ -93,7 +89,7 @@ func NewWriter[C, E any](log *Log, d Decider[C, E], c Codec[E], idx Index, opts 
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	if idx == nil {
-		idx = noIndex{}
+		idx = &memoryIndex{}
 	}
 	w := &Writer[C, E]{
 		log: log, decider: d, codec: c, index: idx, opts: opts,
@@ -101,15 +97,15 @@ func NewWriter[C, E any](log *Log, d Decider[C, E], c Codec[E], idx Index, opts 
 		quit:  make(chan struct{}), landed: make(chan landing, 1),
 	}
 	w.head.Store(&opts.From)
-	w.recent.skip(opts.From.Sequence)
 	w.state.Store(&writerState{err: fmt.Errorf("the writer is not started: %w", ErrUnavailable)})
 	return w
 }
 
 // Start gives a new ledger its first record, folds the log into the decider and
-// then serves until Close. ctx bounds the fold alone. It returns an
-// *IntegrityError when the log is damaged, or shorter than the index. A writer
-// whose Start failed is of no more use: its decider has folded part of the log.
+// the index, and then serves until Close. ctx bounds the fold alone. It returns an
+// *IntegrityError when the log is damaged, or does not hold what decider and
+// index were made from. A writer whose Start failed is of no more use: its decider
+// has folded part of the log.
 func (w *Writer[C, E]) Start(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -119,24 +115,14 @@ func (w *Writer[C, E]) Start(ctx context.Context) error {
 	if err := w.log.EnsureGenesis(ctx); err != nil {
 		return w.fail(fmt.Errorf("start the writer: %w", err))
 	}
-	if err := w.recall(ctx); err != nil {
+	if err := w.recall(ctx, w.opts.From, "the state was saved"); err != nil {
+		return w.fail(fmt.Errorf("start the writer: %w", err))
+	}
+	if err := w.recall(ctx, w.index.Through(), "the index of commands was made"); err != nil {
 		return w.fail(fmt.Errorf("start the writer: %w", err))
 	}
 	if err := w.fold(ctx); err != nil {
 		return w.fail(fmt.Errorf("start the writer: %w", err))
-	}
-	if through := w.index.Through(); through > w.Head().Sequence {
-		// It may have taken in a record that was stored after the fold ended.
-		head, err := w.log.Head(ctx)
-		if err == nil && through > head.Sequence {
-			err = w.log.fail(&IntegrityError{
-				Position: head.Position + 1, Sequence: head.Sequence + 1,
-				Reason: fmt.Sprintf("the log ends here, but the index of commands has taken in record %d", through),
-			})
-		}
-		if err != nil {
-			return w.fail(fmt.Errorf("start the writer: %w", err))
-		}
 	}
 	run, stop := context.WithCancel(context.Background()) //nolint:gosec // Close calls it
 	w.stop, w.started = stop, true
@@ -146,18 +132,15 @@ func (w *Writer[C, E]) Start(ctx context.Context) error {
 	return nil
 }
 
-// recall checks that the decider's state is that of this very log.
-func (w *Writer[C, E]) recall(ctx context.Context) error {
-	from := w.opts.From
+// recall checks that the log still holds the record up to which something was
+// folded before.
+func (w *Writer[C, E]) recall(ctx context.Context, from Cursor, what string) error {
 	if from == (Cursor{}) {
 		return nil
 	}
-	if from.Sequence > w.index.Through() {
-		return fmt.Errorf("the decider stands at record %d, the index of commands at %d: %w", from.Sequence, w.index.Through(), ErrInvalid)
-	}
 	stored, err := w.log.Get(ctx, from.Sequence)
 	if errors.Is(err, ErrNotFound) || err == nil && stored.Hash != from.Hash {
-		err = w.log.fail(&IntegrityError{Position: from.Position, Sequence: from.Sequence, Reason: "the record is not the one up to which the state was saved"})
+		err = w.log.fail(&IntegrityError{Position: from.Position, Sequence: from.Sequence, Reason: "the record is not the one up to which " + what})
 	}
 	return err
 }
@@ -272,9 +255,6 @@ func (w *Writer[C, E]) loop(ctx context.Context) {
 func (w *Writer[C, E]) rest(ctx context.Context) {
 	if w.log.known.Load() > w.Head().Sequence {
 		w.catchUp(ctx)
-	}
-	if len(w.queue) == 0 {
-		w.recent.forget(w.index.Through())
 	}
 }
 
@@ -394,10 +374,14 @@ func transient(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// fold brings the decider from the writer's head to the head of the log.
+// fold brings decider and index to the head of the log, in one pass.
 func (w *Writer[C, E]) fold(ctx context.Context) error {
 	total := w.log.known.Load()
-	for s, err := range w.log.Read(ctx, w.Head()) {
+	from := w.Head()
+	if through := w.index.Through(); through.Sequence < from.Sequence {
+		from = through
+	}
+	for s, err := range w.log.Read(ctx, from) {
 		if err != nil {
 			return err
 		}
@@ -412,8 +396,16 @@ func (w *Writer[C, E]) fold(ctx context.Context) error {
 	return nil
 }
 
-// foldRecord takes one record into the current state.
+// foldRecord takes one record into whichever of decider and index does not have
+// it yet.
 func (w *Writer[C, E]) foldRecord(s *Stored) error {
+	cursor := s.Cursor()
+	if s.Sequence > w.index.Through().Sequence {
+		w.index.Take(cursor, s.CommandKeys())
+	}
+	if s.Sequence <= w.Head().Sequence {
+		return nil
+	}
 	position := s.Record.First
 	for i := range s.Record.Commands {
 		for _, stored := range s.Record.Commands[i].Events {
@@ -429,22 +421,6 @@ func (w *Writer[C, E]) foldRecord(s *Stored) error {
 	if w.log.opts.Shared {
 		w.log.clock.vouch(s.Record.Time)
 	}
-	if !w.started && s.Sequence <= w.index.Through() {
-		w.recent.skip(s.Sequence)
-	} else {
-		ids := make([]uuid.UUID, len(s.Record.Commands))
-		for i := range s.Record.Commands {
-			ids[i] = s.Record.Commands[i].ID
-		}
-		w.recent.add(s.Sequence, ids)
-	}
-	head := s.Cursor()
-	w.head.Store(&head)
+	w.head.Store(&cursor)
 	return nil
 }
-
-// noIndex is the index of a writer that keeps all ids in memory.
-type noIndex struct{}
-
-func (noIndex) Find(context.Context, uuid.UUID) (uint64, bool, error) { return 0, false, nil }
-func (noIndex) Through() uint64                                       { return 0 }

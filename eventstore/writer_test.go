@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,10 +16,7 @@ import (
 	"permledger/eventstore/eventstoretest"
 )
 
-type (
-	toy    = eventstoretest.Transfer
-	result = eventstore.Outcome[eventstoretest.Changed]
-)
+type toy = eventstoretest.Transfer
 
 // embeddedStore is a store of its own for one test.
 func embeddedStore(t *testing.T) eventstoretest.Store {
@@ -202,101 +198,8 @@ func TestWhoGivesUpLearnsWhatIsCertain(t *testing.T) {
 	o, err := n.Writer.Submit(t.Context(), taken)
 	require.NoError(t, err)
 	require.True(t, o.Replayed)
-	_, _, err = n.Writer.Outcome(t.Context(), waiting.ID)
+	_, err = n.Writer.Outcome(t.Context(), eventstore.CommandKey{Tenant: eventstoretest.Tenant, ID: waiting.ID})
 	require.ErrorIs(t, err, eventstore.ErrNotFound)
-}
-
-// laggingIndex is an index that takes in records when it is told to.
-type laggingIndex struct {
-	mu      sync.Mutex
-	ids     map[uuid.UUID]uint64
-	through atomic.Uint64
-	failing atomic.Bool
-}
-
-func (x *laggingIndex) Find(_ context.Context, id uuid.UUID) (uint64, bool, error) {
-	if x.failing.Load() {
-		return 0, false, errors.New("the index is broken")
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	sequence, ok := x.ids[id]
-	return sequence, ok, nil
-}
-
-func (x *laggingIndex) Through() uint64 { return x.through.Load() }
-
-// catchUp takes in everything up to a record.
-func (x *laggingIndex) catchUp(t *testing.T, log *eventstore.Log, to uint64) {
-	t.Helper()
-	for s, err := range log.Read(context.Background(), eventstore.Cursor{}) {
-		if err != nil {
-			t.Errorf("the index: %v", err)
-			return
-		}
-		if s.Sequence > to {
-			break
-		}
-		x.mu.Lock()
-		for _, c := range s.Record.Commands {
-			x.ids[c.ID] = s.Sequence
-		}
-		x.mu.Unlock()
-		x.through.Store(s.Sequence)
-	}
-}
-
-func TestG4DuplicatesAreFoundHoweverFarTheIndexLags(t *testing.T) {
-	t.Parallel()
-	store := embeddedStore(t)
-	opts := store.Options(t, eventstoretest.Stream())
-	index := &laggingIndex{ids: map[uuid.UUID]uint64{}}
-	n := store.Node(t, opts, index)
-	var sent []eventstore.Submission[toy]
-	var first []result
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	replayAll := func() {
-		t.Helper()
-		var wg sync.WaitGroup
-		for i := range sent {
-			for range 3 {
-				wg.Go(func() {
-					o, err := n.Writer.Submit(ctx, sent[i])
-					if err != nil || !o.Replayed {
-						t.Errorf("duplicate %d: %+v, %v", i, o, err)
-						return
-					}
-					o.Replayed = false
-					if o.Sequence != first[i].Sequence || o.Position != first[i].Position {
-						t.Errorf("duplicate %d has another answer", i)
-					}
-				})
-			}
-		}
-		wg.Wait()
-	}
-	for i := range 60 {
-		s := eventstoretest.Submit("a", 1)
-		o, err := n.Writer.Submit(ctx, s)
-		require.NoError(t, err)
-		sent, first = append(sent, s), append(first, o)
-		if i%20 == 19 { // the index moves while duplicates come in
-			var wg sync.WaitGroup
-			wg.Go(func() { index.catchUp(t, n.Log, o.Sequence-7) })
-			replayAll()
-			wg.Wait()
-			replayAll()
-		}
-	}
-	require.Equal(t, int64(60), n.Book.Balances["a"])
-	n.Close()
-	n = store.Node(t, opts, index) // the rest comes from the fold
-	replayAll()
-	require.Equal(t, int64(60), n.Book.Balances["a"])
-	index.failing.Store(true)
-	_, err := n.Writer.Submit(ctx, eventstoretest.Submit("a", 1))
-	require.ErrorIs(t, err, eventstore.ErrUnavailable)
 }
 
 func TestALogShorterThanItsReadersIsFound(t *testing.T) {
@@ -306,14 +209,16 @@ func TestALogShorterThanItsReadersIsFound(t *testing.T) {
 	n := store.Node(t, opts, nil)
 	head := n.Writer.Head()
 	n.Close()
-	index := &laggingIndex{ids: map[uuid.UUID]uint64{}}
-	index.through.Store(5)
-	log, err := eventstore.Open(t.Context(), store.JetStream(t), opts)
-	require.NoError(t, err)
-	w := eventstore.NewWriter(log, eventstoretest.NewBook(), eventstoretest.Codec{}, index, eventstore.WriterOptions{})
-	require.ErrorIs(t, w.Start(t.Context()), eventstore.ErrIntegrity)
-	require.NoError(t, errors.Join(w.Close(), log.Close()))
-
+	for name, through := range map[string]eventstore.Cursor{
+		"an index ahead of the log":       {Sequence: 9, Position: 9, Hash: head.Hash},
+		"an index of another last record": {Sequence: 1, Hash: eventstore.HashOf(nil)},
+	} {
+		log, err := eventstore.Open(t.Context(), store.JetStream(t), opts)
+		require.NoError(t, err)
+		w := eventstore.NewWriter(log, eventstoretest.NewBook(), eventstoretest.Codec{}, indexThrough{through: through}, eventstore.WriterOptions{})
+		require.ErrorIs(t, w.Start(t.Context()), eventstore.ErrIntegrity, name)
+		require.NoError(t, errors.Join(w.Close(), log.Close()))
+	}
 	for name, from := range map[string]eventstore.Cursor{
 		"a reader ahead of the log":       {Sequence: 9, Position: 9, Hash: head.Hash},
 		"a reader of another last record": {Sequence: 1, Hash: eventstore.HashOf(nil)},

@@ -56,7 +56,7 @@ type appended struct {
 const rowsPerInsert = 16
 
 // appendedTables are in the order in which what they gathered is written.
-var appendedTables = []*appended{eventRows, activityRows, commandRows, newOrders, newReservations}
+var appendedTables = []*appended{eventRows, activityRows, newOrders, newReservations}
 
 func appendTo(table string, columns ...string) *appended {
 	row := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"

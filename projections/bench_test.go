@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"permledger/projections/sqlite"
@@ -104,19 +103,6 @@ func rowsOf(b *testing.B, path string) []tableRows {
 	require.NoError(b, st.db.Close())
 	require.NoError(b, os.Remove(path))
 	return all
-}
-
-// BenchmarkFindAbsent measures the question that the writer asks about every new command.
-func BenchmarkFindAbsent(b *testing.B) {
-	l := newLedger(b)
-	newHistory(l, 1).play(5000)
-	m := live(b, l, b.TempDir())
-	defer func() { require.NoError(b, m.Close()) }()
-	for b.Loop() {
-		if _, found, err := m.Find(context.Background(), uuid.New()); err != nil || found {
-			b.Fatal(found, err)
-		}
-	}
 }
 
 // BenchmarkActivityPage measures a page of fifty in the middle of a long list.

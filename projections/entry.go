@@ -20,25 +20,19 @@ type Entry struct {
 	Data          json.RawMessage // the stored event itself
 }
 
-// sent is one recorded command; it may have led to no event at all.
-type sent struct {
-	id     domain.CommandID
-	events []Entry
-}
-
 // delivery is one record of the log, decoded.
 type delivery struct {
 	cursor   eventstore.Cursor // where a reader stands that has taken it
 	previous eventstore.Hash
 	first    uint64
-	commands []sent
+	events   []Entry
 }
 
 // decode reads everything in a record. Whatever it does not understand is an error: a read model that
 // skips an event answers wrongly for ever.
 func decode(s *eventstore.Stored) (delivery, error) {
 	r := &s.Record
-	d := delivery{cursor: s.Cursor(), previous: r.Previous, first: r.First, commands: make([]sent, len(r.Commands))}
+	d := delivery{cursor: s.Cursor(), previous: r.Previous, first: r.First, events: make([]Entry, 0, s.Cursor().Position+1-r.First)}
 	position := r.First
 	for i := range r.Commands {
 		c := &r.Commands[i]
@@ -47,19 +41,17 @@ func decode(s *eventstore.Stored) (delivery, error) {
 			return delivery{}, fmt.Errorf("record %d: command %s: %w", s.Sequence, c.ID, err)
 		}
 		id := domain.CommandID{UUID: c.ID}
-		entries := make([]Entry, len(c.Events))
-		for j, stored := range c.Events {
+		for _, stored := range c.Events {
 			fact, err := Codec{}.Decode(stored, position, r.Time)
 			if err != nil {
 				return delivery{}, fmt.Errorf("record %d: %w", s.Sequence, err)
 			}
-			entries[j] = Entry{
+			d.events = append(d.events, Entry{
 				Fact: fact, Command: id, CommandName: c.Name, Actor: actor, Reason: c.Reason,
 				CorrelationID: c.CorrelationID, Version: stored.Version, Data: stored.Data,
-			}
+			})
 			position++
 		}
-		d.commands[i] = sent{id: id, events: entries}
 	}
 	return d, nil
 }

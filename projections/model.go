@@ -13,8 +13,7 @@ type model struct {
 	name    string
 	version int // raised whenever the same events give other rows
 	tables  []table
-	event   func(b *batch, e Entry) error                 // nil where events do not matter
-	command func(b *batch, sequence uint64, s sent) error // nil where commands do not matter
+	event   func(b *batch, e Entry) error
 }
 
 // table is one table of a model. Its schema is part of the fingerprint of the database file.
@@ -29,7 +28,7 @@ type table struct {
 // rely on the rows of an earlier one.
 var models = []model{
 	customersModel, subscriptionsModel, permissionsModel, reservationsModel, ordersModel,
-	pricesModel, eventsModel, activityModel, commandsModel,
+	pricesModel, eventsModel, activityModel,
 }
 
 // checkpointTable says up to where the rows are the fold of the log.

@@ -165,8 +165,8 @@ func (m *Models) WaitFor(ctx context.Context, position uint64) error {
 	return m.wait(ctx, func(c eventstore.Cursor) bool { return c.Position >= position })
 }
 
-// WaitForRecord returns once the models have taken in a record, also one without events, whose commands
-// Find then knows. It fails as WaitFor does.
+// WaitForRecord returns once the models have taken in a record, also one without events. It fails as WaitFor
+// does.
 func (m *Models) WaitForRecord(ctx context.Context, sequence uint64) error {
 	return m.wait(ctx, func(c eventstore.Cursor) bool { return c.Sequence >= sequence })
 }

@@ -51,66 +51,7 @@ func TestWaitingAndReadingEndWhenTheModelsClose(t *testing.T) {
 	require.ErrorIs(t, <-waited, ErrClosed)
 	_, err = m.Customers(t.Context(), OfPartner(partnerA), CustomerFilter{}, Paging{})
 	require.ErrorIs(t, err, ErrClosed)
-	_, _, err = m.Find(t.Context(), uuid.New())
-	require.ErrorIs(t, err, ErrClosed)
 	require.NoError(t, m.Close(), "a second time as well")
-}
-
-func TestEveryCommandIsFoundThoseWithoutEventsToo_G4(t *testing.T) {
-	t.Parallel()
-	l := newLedger(t)
-	newHistory(l, 53).play(300)
-	m := folded(t, l)
-	require.Equal(t, l.head().Sequence, m.Through())
-	check := func() {
-		empty := 0
-		for _, r := range l.records {
-			for _, c := range r.Record.Commands {
-				sequence, found, err := m.Find(t.Context(), c.ID)
-				require.NoError(t, err)
-				require.True(t, found)
-				require.Equal(t, r.Sequence, sequence)
-				if len(c.Events) == 0 {
-					empty++
-				}
-			}
-		}
-		require.Positive(t, empty, "the history holds commands that were already so")
-		for range 1000 {
-			_, found, err := m.Find(t.Context(), uuid.New())
-			require.NoError(t, err)
-			require.False(t, found)
-		}
-	}
-	check()
-	require.NoError(t, m.Rebuild(t.Context(), l, nil))
-	require.Equal(t, l.head().Sequence, m.Through())
-	check()
-	require.NoError(t, m.Close())
-	m = openModels(t, m.dir)
-	require.Equal(t, l.head().Sequence, m.Through())
-	check()
-}
-
-func TestTheIDFilterForgetsNothingAndSeldomGuessesWrong(t *testing.T) {
-	t.Parallel()
-	f := newIDFilter(0)
-	ids := make([]uuid.UUID, 200_000)
-	for i := range ids {
-		ids[i] = uuid.New()
-		f.add(ids[i])
-	}
-	for _, id := range ids {
-		require.True(t, f.mayHold(id))
-	}
-	wrong := 0
-	for range 100_000 {
-		if f.mayHold(uuid.New()) {
-			wrong++
-		}
-	}
-	require.Less(t, wrong, 500)
-	require.Len(t, newIDFilter(1<<40).words, maxFilterIDs*bitsPerID/64, "memory is bounded")
 }
 
 func TestAStreamHearsOfEveryAdvance(t *testing.T) {

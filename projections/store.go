@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"permledger/eventstore"
@@ -17,10 +16,8 @@ type store struct {
 	db     *sqlite.DB
 	models []model
 	cursor eventstore.Cursor // owned by whoever applies
-	ids    *idFilter         // knows every command id among the rows
 
 	queries sync.WaitGroup // queries under way; none begin once the store is replaced
-	through atomic.Uint64  // record sequence up to which ids and rows are complete
 }
 
 // openStore opens a database file, making its tables where there are none. With bulk, the indexes that
@@ -55,14 +52,8 @@ func (s *store) load(ctx context.Context, bulk bool) error {
 			}
 		}
 		var err error
-		if s.cursor, err = readCursor(ctx, tx); err != nil {
-			return err
-		}
-		if s.ids, err = loadIDs(ctx, tx); err != nil {
-			return err
-		}
-		s.through.Store(s.cursor.Sequence)
-		return nil
+		s.cursor, err = readCursor(ctx, tx)
+		return err
 	})
 }
 
@@ -105,13 +96,7 @@ func (s *store) apply(ctx context.Context, records []delivery, until uint64) err
 	if err != nil {
 		return fmt.Errorf("fold into the read models after position %d: %w", s.cursor.Position, err)
 	}
-	for i := range records {
-		for j := range records[i].commands {
-			s.ids.add(records[i].commands[j].id.UUID)
-		}
-	}
 	s.cursor = cursor
-	s.through.Store(cursor.Sequence)
 	return nil
 }
 
@@ -124,23 +109,14 @@ func (s *store) fold(b *batch, cursor eventstore.Cursor, d *delivery, until uint
 	if err := follows(cursor, d); err != nil {
 		return cursor, err
 	}
-	for _, c := range d.commands {
-		for i, e := range c.events {
-			if until != 0 && e.Position > until {
-				// The checkpoint keeps the last whole record, beside the position of the last event.
-				cursor.Position, cursor.Time = until, d.cursor.Time
-				return cursor, nil
-			}
-			if err := s.foldEvent(b, e); err != nil {
-				return cursor, fmt.Errorf("event %d (%s): %w", c.events[i].Position, e.Event.EventType(), err)
-			}
+	for _, e := range d.events {
+		if until != 0 && e.Position > until {
+			// The checkpoint keeps the last whole record, beside the position of the last event.
+			cursor.Position, cursor.Time = until, d.cursor.Time
+			return cursor, nil
 		}
-		for _, m := range s.models {
-			if m.command != nil {
-				if err := m.command(b, d.cursor.Sequence, c); err != nil {
-					return cursor, fmt.Errorf("command %s: %w", c.id, err)
-				}
-			}
+		if err := s.foldEvent(b, e); err != nil {
+			return cursor, fmt.Errorf("event %d (%s): %w", e.Position, e.Event.EventType(), err)
 		}
 	}
 	return d.cursor, nil
@@ -148,10 +124,8 @@ func (s *store) fold(b *batch, cursor eventstore.Cursor, d *delivery, until uint
 
 func (s *store) foldEvent(b *batch, e Entry) error {
 	for _, m := range s.models {
-		if m.event != nil {
-			if err := m.event(b, e); err != nil {
-				return fmt.Errorf("read model %s: %w", m.name, err)
-			}
+		if err := m.event(b, e); err != nil {
+			return fmt.Errorf("read model %s: %w", m.name, err)
 		}
 	}
 	return nil

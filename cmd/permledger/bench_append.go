@@ -125,9 +125,6 @@ func (s *appendStores) submit(clients int) benchLane {
 	key := fmt.Sprint("submit ", clients)
 	turns := newTurns(s.customers, clients)
 	return benchLane{gives: []string{key, key + " p99"}, run: func(ctx context.Context, limit time.Duration) (benchFigures, error) {
-		if err := s.path.settle(ctx); err != nil {
-			return nil, err
-		}
 		load, err := drive(ctx, clients, limit, func(ctx context.Context, client int) error {
 			return s.path.buy(ctx, turns.take(client))
 		})

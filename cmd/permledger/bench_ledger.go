@@ -7,10 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/google/uuid"
-
 	"permledger/domain"
 	"permledger/eventstore"
+	"permledger/eventstore/dedup"
 	"permledger/eventstore/embedded"
 	"permledger/handlers/ledger"
 	"permledger/projections"
@@ -54,11 +53,10 @@ func (s *benchStore) close() error {
 type benchWriter = eventstore.Writer[domain.Request, domain.Fact]
 
 // benchPath is the way of a command into the log: the ledger's writer with the real rules, the real codec
-// and the read models as index of command ids. The read models do not follow the log while commands are
-// measured; settle lets them take in what has come since.
+// and the real index of command ids.
 type benchPath struct {
 	*benchStore
-	models *projections.Models
+	ids    *dedup.Store
 	writer *benchWriter
 	world  *benchWorld
 }
@@ -70,8 +68,8 @@ func openBenchPath(ctx context.Context, w *benchWorld, dir string, book *domain.
 		return nil, err
 	}
 	p := &benchPath{benchStore: store, world: w}
-	if p.models, err = projections.Open(ctx, ledger.ModelsDir(dir), projections.Options{}); err == nil {
-		p.writer = eventstore.NewWriter(store.log, book, projections.Codec{}, p.models, eventstore.WriterOptions{From: from})
+	if p.ids, err = dedup.Open(ctx, ledger.CommandIDsDir(dir), store.log, dedup.Options{}); err == nil {
+		p.writer = eventstore.NewWriter(store.log, book, projections.Codec{}, p.ids, eventstore.WriterOptions{From: from})
 		err = p.writer.Start(ctx)
 	}
 	if err != nil {
@@ -85,25 +83,10 @@ func (p *benchPath) close() error {
 	if p.writer != nil {
 		errs = append(errs, p.writer.Close())
 	}
-	if p.models != nil {
-		errs = append(errs, p.models.Close())
+	if p.ids != nil {
+		errs = append(errs, p.ids.Close())
 	}
 	return errors.Join(append(errs, p.benchStore.close())...)
-}
-
-// settle lets the read models catch up, so that no lane pays for the ids that another one has left.
-func (p *benchPath) settle(ctx context.Context) error {
-	return catchUp(ctx, p.models, p.log, p.writer.Head().Position)
-}
-
-// catchUp lets read models follow a log up to a position.
-func catchUp(ctx context.Context, models *projections.Models, log projections.Source, position uint64) error {
-	running, stop := context.WithCancel(ctx)
-	stopped := make(chan error, 1)
-	go func() { stopped <- models.Run(running, log) }()
-	err := models.WaitFor(ctx, position) // it fails when Run does
-	stop()
-	return errors.Join(err, <-stopped)
 }
 
 // submit sends a command the way a served ledger does, short of what it does for the caller.
@@ -158,13 +141,13 @@ func prepareCustomers(ctx context.Context, w *benchWorld, customers int, send fu
 }
 
 // benchIndex is an index of commands that has taken in a log up to a record, and is asked nothing.
-type benchIndex struct{ through uint64 }
-
-// Find implements eventstore.Index.
-func (benchIndex) Find(context.Context, uuid.UUID) (uint64, bool, error) { return 0, false, nil }
+type benchIndex struct {
+	eventstore.Index
+	through eventstore.Cursor
+}
 
 // Through implements eventstore.Index.
-func (i benchIndex) Through() uint64 { return i.through }
+func (i benchIndex) Through() eventstore.Cursor { return i.through }
 
 // subdirectory is a directory of this run.
 func (b *bench) subdirectory(name string) string { return filepath.Join(b.dir, name) }

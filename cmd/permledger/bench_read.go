@@ -75,12 +75,12 @@ func (r *benchReading) verify(ctx context.Context, done func(uint64)) error {
 
 // fold starts a writer, as every start without a snapshot does.
 func (r *benchReading) fold(ctx context.Context, done func(uint64)) error {
-	return startWriter(ctx, r.store.log, domain.NewBook(), eventstore.Cursor{}, r.large.head.Sequence, func(records, _ uint64) { done(records) })
+	return startWriter(ctx, r.store.log, domain.NewBook(), eventstore.Cursor{}, r.large.head, func(records, _ uint64) { done(records) })
 }
 
 // startWriter starts a writer whose index knows all commands, and ends it again.
-func startWriter(ctx context.Context, log *eventstore.Log, book *domain.Book, from eventstore.Cursor, through uint64, progress func(done, total uint64)) error {
-	w := eventstore.NewWriter(log, book, projections.Codec{}, benchIndex{through}, eventstore.WriterOptions{From: from, Progress: progress})
+func startWriter(ctx context.Context, log *eventstore.Log, book *domain.Book, from, through eventstore.Cursor, progress func(done, total uint64)) error {
+	w := eventstore.NewWriter(log, book, projections.Codec{}, benchIndex{through: through}, eventstore.WriterOptions{From: from, Progress: progress})
 	return errors.Join(w.Start(ctx), w.Close())
 }
 

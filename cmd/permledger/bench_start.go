@@ -85,7 +85,7 @@ func (s *benchStart) rescan(ctx context.Context, limit time.Duration) (float64, 
 // fold makes the decision state from the whole log.
 func (s *benchStart) fold(ctx context.Context, _ time.Duration) (float64, error) {
 	return s.timed(ctx, func(log *eventstore.Log) error {
-		return startWriter(ctx, log, domain.NewBook(), eventstore.Cursor{}, s.large.head.Sequence, nil)
+		return startWriter(ctx, log, domain.NewBook(), eventstore.Cursor{}, s.large.head, nil)
 	})
 }
 
@@ -101,7 +101,7 @@ func (s *benchStart) restore(ctx context.Context, _ time.Duration) (float64, err
 		if err := book.Restore(bytes.NewReader(state)); err != nil {
 			return err
 		}
-		return startWriter(ctx, log, book, s.large.head, s.large.head.Sequence, nil)
+		return startWriter(ctx, log, book, s.large.head, s.large.head, nil)
 	})
 }
 

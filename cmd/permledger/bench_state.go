@@ -105,16 +105,13 @@ var growthSuite = benchSuite{
 			}
 			return errors.Join(errs...)
 		}
-		large, err := b.largeModels(ctx)
+		large, err := b.largeLog(ctx)
 		if err != nil {
 			return nil, closing, err
 		}
 		small, err := b.ledgerOf(ctx, min(smallEvents, b.env.Events/2), "small")
 		if err == nil {
 			err = small.store(ctx, b.subdirectory("small"))
-		}
-		if err == nil {
-			err = small.rebuild(ctx)
 		}
 		if err != nil {
 			return nil, closing, err
@@ -143,9 +140,6 @@ const smallEvents = 10_000
 func appending(p *benchPath, customers int) func(context.Context, time.Duration) (float64, error) {
 	turns := newTurns(customers, liveClients)
 	return func(ctx context.Context, limit time.Duration) (float64, error) {
-		if err := p.settle(ctx); err != nil {
-			return 0, err
-		}
 		load, err := drive(ctx, liveClients, limit, func(ctx context.Context, client int) error {
 			return p.buy(ctx, turns.take(client))
 		})

@@ -196,15 +196,15 @@ func demoStory() ([]scene, error) {
 		}}, ""},
 		scene{"tom", record("taiwan-cloud", "taiwan-test", domain.AzurePlan, "測試環境"), ""},
 
-		scene{"yijun", domain.ReturnReservation{CustomerID: tenant("contoso"), ReservationID: purchaseID("Web servers").Reservation(0), Quantity: 1}, domain.CodePartnerOnly},
-		scene{"yijun", domain.ChangeReservationScope{CustomerID: tenant("contoso"), ReservationID: purchaseID("Web servers").Reservation(0), Scope: domain.Scope{Type: domain.Single}}, domain.CodePartnerOnly},
-		scene{"mei", domain.ReturnReservation{CustomerID: tenant("contoso"), ReservationID: purchaseID("Web servers").Reservation(0), Quantity: 1, Note: why("Asked for by yijun, ticket 4720")}, ""},
-		scene{"mei", domain.ExchangeReservation{CustomerID: tenant("contoso"), ReservationID: purchaseID("Test machines").Reservation(0), Quantity: 3, To: []domain.Wanted{
+		scene{"yijun", domain.ReturnReservation{CustomerID: tenant("contoso"), ReservationID: purchaseID("Web servers").Reservation(tenant("contoso"), 0), Quantity: 1}, domain.CodePartnerOnly},
+		scene{"yijun", domain.ChangeReservationScope{CustomerID: tenant("contoso"), ReservationID: purchaseID("Web servers").Reservation(tenant("contoso"), 0), Scope: domain.Scope{Type: domain.Single}}, domain.CodePartnerOnly},
+		scene{"mei", domain.ReturnReservation{CustomerID: tenant("contoso"), ReservationID: purchaseID("Web servers").Reservation(tenant("contoso"), 0), Quantity: 1, Note: why("Asked for by yijun, ticket 4720")}, ""},
+		scene{"mei", domain.ExchangeReservation{CustomerID: tenant("contoso"), ReservationID: purchaseID("Test machines").Reservation(tenant("fabrikam"), 0), Quantity: 3, To: []domain.Wanted{
 			{SubscriptionID: sub("contoso-test"), Offer: domain.Offer{SKU: "Standard_D4ds_v5", Region: "eastus", Term: domain.ThreeYears, BillingPlan: domain.Upfront}, Quantity: 1, Scope: shared, DisplayName: "Larger test machine"},
 		}, Note: why("Three small ones for a large one")}, ""},
 
 		scene{"tom", buy("wide-world", "wide-main", d4, 6, "Warehouse"), ""},
-		scene{"mei", domain.SplitReservation{CustomerID: tenant("wide-world"), ReservationID: purchaseID("Warehouse").Reservation(0), Quantities: []int64{4, 2}}, ""},
+		scene{"mei", domain.SplitReservation{CustomerID: tenant("wide-world"), ReservationID: purchaseID("Warehouse").Reservation(tenant("fabrikam"), 0), Quantities: []int64{4, 2}}, ""},
 		scene{"rex", domain.GrantPurchasePermission{PermissionChange: change("contoso", domain.AzureReservedInstances)}, domain.CodeNotFound},
 	), nil
 }

@@ -28,6 +28,7 @@ func (c *importCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	a.warnOfRepeated(report)
 	return a.writeOne(report, []column{{"Ledger", "ledger"}, {"Records", "records"}, {"Commands", "commands"}, {"Events", "events"}, headColumn})
 }
 

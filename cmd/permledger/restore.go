@@ -49,6 +49,7 @@ func (c *restoreCommand) Run(ctx context.Context, a *app) error {
 	if report.Head != promised.Head {
 		return fmt.Errorf("%w: the backup changed while it was restored: remove %s", eventstore.ErrIntegrity, a.Data)
 	}
+	a.warnOfRepeated(report)
 	return a.writeOne(report, []column{{"Ledger", "ledger"}, {"Records", "records"}, {"Events", "events"}, {"Position", "head.position"}, headColumn})
 }
 

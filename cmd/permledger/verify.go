@@ -27,7 +27,8 @@ type verification struct {
 	Models *eventstore.Hash `json:"models,omitempty"`
 }
 
-// Run reads the whole log. Any fault is exit code 6 and names the position.
+// Run reads the whole log. Any fault, a command that is recorded twice included, is exit code 6 and names the
+// position.
 func (c *verifyCommand) Run(ctx context.Context, a *app) error {
 	store, err := c.open(ctx, a)
 	if err != nil {
@@ -36,10 +37,13 @@ func (c *verifyCommand) Run(ctx context.Context, a *app) error {
 	defer store.Close() //nolint:errcheck // nothing was written
 	bar := a.progress("records verified", 0)
 	defer bar.stop()
-	report, err := store.Log.Verify(ctx, bar.at)
+	report, err := store.Log.VerifyAll(ctx, bar.at)
 	bar.stop()
 	if err != nil {
 		return err
+	}
+	if report.Repeated != nil {
+		return report.Repeated.Err()
 	}
 	result := verification{Report: report}
 	if err := c.checkArchive(ctx, a, store); err != nil {
@@ -55,6 +59,15 @@ func (c *verifyCommand) Run(ctx context.Context, a *app) error {
 	return a.writeOne(result, []column{
 		{"Ledger", "ledger"}, {"Records", "records"}, {"Commands", "commands"}, {"Events", "events"}, headColumn, {"Models", "models"},
 	})
+}
+
+// warnOfRepeated tells of a ledger that was taken over although a command is recorded twice in it: what a copy
+// holds is what there is, and the ledger works with it.
+func (a *app) warnOfRepeated(report eventstore.Report) {
+	if r := report.Repeated; r != nil {
+		a.remark("warning: command %s of tenant %s is recorded at position %d and again at position %d, which this program never does; the first record is its answer, and verify will refuse the ledger",
+			r.ID, r.Tenant, r.First, r.Position)
+	}
 }
 
 // checkArchive checks every byte of the archive, and that its last record is the log's.

@@ -61,7 +61,7 @@ func (b *Book) LaterDate(years, months, days int) { b.Now = b.Now.AddDate(years,
 func (b *Book) Send(actor domain.Actor, command domain.Command) ([]domain.Event, error) {
 	b.t.Helper()
 	b.sent++
-	id := domain.CommandID{UUID: uuid.NewSHA1(ID("commands"), []byte{byte(b.sent >> 16), byte(b.sent >> 8), byte(b.sent)})}
+	id := CommandID(b.sent)
 	request, err := domain.NewRequest(id, actor, command)
 	if err != nil {
 		return nil, err
@@ -134,4 +134,9 @@ func One[E domain.Event](t testing.TB, events []domain.Event) E {
 	e, ok := events[0].(E)
 	require.True(t, ok, "got %T", events[0])
 	return e
+}
+
+// CommandID is the id of the n-th command that a book is sent.
+func CommandID(n int) domain.CommandID {
+	return domain.CommandID{UUID: uuid.NewSHA1(ID("commands"), []byte{byte(n >> 16), byte(n >> 8), byte(n)})}
 }

@@ -30,6 +30,9 @@ type Changed struct {
 	Time     time.Time `json:"-"`
 }
 
+// Tenant sends the toy's commands.
+const Tenant = "toy"
+
 // ErrOverdrawn is the toy's refusal.
 var ErrOverdrawn = errors.New("the account holds less than that")
 
@@ -143,6 +146,6 @@ func SubmitAs(id uuid.UUID, t Transfer) eventstore.Submission[Transfer] {
 	}
 	return eventstore.Submission[Transfer]{
 		ID: id, Name: "Transfer", Digest: eventstore.HashOf(content), Command: t,
-		Actor: eventstore.Actor{Tenant: "toy", Roles: []string{"Teller"}}, Reason: "because", CorrelationID: "c-1",
+		Actor: eventstore.Actor{Tenant: Tenant, Roles: []string{"Teller"}}, Reason: "because", CorrelationID: "c-1",
 	}
 }

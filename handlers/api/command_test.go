@@ -188,6 +188,40 @@ func TestTheSameIdAlwaysGetsTheSameBytes(t *testing.T) {
 	require.Equal(t, 409, stranger.status, "another sender is other content")
 }
 
+func TestG4TwoTenantsMayUseOneID(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	refused := w.command(w.buyer, "PurchaseReservation", w.purchase(), "Idempotency-Key", id)
+	require.Equal(t, http.StatusForbidden, refused.status, "a refusal that is recorded")
+	ours := w.command(w.admin, "GrantPurchasePermission", w.grant(), "Idempotency-Key", id)
+	require.Equal(t, http.StatusOK, ours.status, "%s", ours.body)
+	id = uuid.NewString()
+	theirs := w.command(w.buyer, "PurchaseReservation", w.purchase(), "Idempotency-Key", id)
+	require.Equal(t, http.StatusOK, theirs.status, "%s", theirs.body)
+	ours = w.command(w.admin, "PurchaseReservation", w.purchase(), "Idempotency-Key", id)
+	require.Equal(t, http.StatusOK, ours.status, "their orders have ids of their own: %s", ours.body)
+	for person, first := range map[string]answer{w.buyer: theirs, w.admin: ours} {
+		again := w.command(person, "PurchaseReservation", w.purchase(), "Idempotency-Key", id)
+		require.Equal(t, string(first.body), string(again.body))
+		var got, looked reply
+		first.into(t, &got)
+		w.get(person, "/api/commands/"+id).into(t, &looked)
+		require.Equal(t, got.Position, looked.Position, "each tenant looks up its own")
+	}
+}
+
+func TestAnIDOfTheLedgersOwnCommandsIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := domain.DueRenewal{Reservation: domain.ReservationID{UUID: uuid.New()}}.CommandID().String()
+	for _, query := range []string{"", "?dryRun=true"} {
+		refused := send(t, w.handler, http.MethodPost, "/api/commands/GrantPurchasePermission"+query, w.admin, w.grant(), "Idempotency-Key", id)
+		require.Equal(t, http.StatusUnprocessableEntity, refused.status, "%s", refused.body)
+		require.Equal(t, "commandId", refused.problem(t).Errors[0].Field)
+	}
+}
+
 func TestADryRunDecidesAndWritesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -55,7 +55,7 @@ func (w *world) use(p person, route string) answer {
 		path = "/reservationOrders/" + uuid.NewString()
 	case "POST /reservationOrders/{order}/merge":
 		split := w.must(w.admin, domain.SplitReservation{CustomerID: w.customer, ReservationID: domain.ReservationID{UUID: uuid.MustParse(reservation)}, Quantities: []int64{1, 1}})
-		first, second := split.CommandID.Reservation(0).String(), split.CommandID.Reservation(1).String()
+		first, second := split.CommandID.Reservation(w.admin.Actor.Tenant, 0).String(), split.CommandID.Reservation(w.admin.Actor.Tenant, 1).String()
 		bodies[route] = `{"properties":{"sources":["` + reservationPath(order, first) + `","` + reservationPath(order, second) + `"]}}`
 	case "POST /reservationOrders/{order}/return":
 		quote := w.session("/reservationOrders/"+order+"/calculateRefund", bodies["POST /reservationOrders/{order}/calculateRefund"])

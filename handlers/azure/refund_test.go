@@ -162,6 +162,6 @@ func TestRefundsKeepToTheirRules(t *testing.T) {
 			Offer: domain.Offer{SKU: "Standard_F2s_v2", Region: "eastus", Term: domain.OneYear, BillingPlan: domain.Upfront},
 		},
 	}).CommandID
-	_, err = agent.NewCalculateRefundClient().Post(t.Context(), unpriced.Order().String(), quoteRequest(unpriced.Order().String(), unpriced.Reservation(0).String(), 1), nil)
+	_, err = agent.NewCalculateRefundClient().Post(t.Context(), unpriced.Order(w.admin.Actor.Tenant).String(), quoteRequest(unpriced.Order(w.admin.Actor.Tenant).String(), unpriced.Reservation(w.admin.Actor.Tenant, 0).String(), 1), nil)
 	refused(t, err, http.StatusBadRequest, "SelfServiceRefundNotSupported")
 }

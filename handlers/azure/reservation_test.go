@@ -344,15 +344,15 @@ func TestARenewalNamesItsOtherEnd(t *testing.T) {
 		},
 	})
 	from := domain.CommandID{UUID: old.CommandID.UUID}
-	renewed := w.must(w.admin, domain.RenewReservation{CustomerID: w.customer, ReservationID: from.Reservation(0)})
-	older, newer := from.Order().String(), renewed.CommandID.Order().String()
-	first, second := reservationPath(older, from.Reservation(0).String()), reservationPath(newer, renewed.CommandID.Reservation(0).String())
+	renewed := w.must(w.admin, domain.RenewReservation{CustomerID: w.customer, ReservationID: from.Reservation(w.admin.Actor.Tenant, 0)})
+	older, newer := from.Order(w.admin.Actor.Tenant).String(), renewed.CommandID.Order(w.admin.Actor.Tenant).String()
+	first, second := reservationPath(older, from.Reservation(w.admin.Actor.Tenant, 0).String()), reservationPath(newer, renewed.CommandID.Reservation(w.admin.Actor.Tenant, 0).String())
 	agent := clients(t, w.admin).NewReservationClient()
-	got, err := agent.Get(t.Context(), older, from.Reservation(0).String(), nil)
+	got, err := agent.Get(t.Context(), older, from.Reservation(w.admin.Actor.Tenant, 0).String(), nil)
 	require.NoError(t, err)
 	require.Equal(t, second, *got.Properties.RenewDestination)
 	require.Equal(t, "Renewed", *got.Properties.UserFriendlyRenewState)
-	got, err = agent.Get(t.Context(), newer, renewed.CommandID.Reservation(0).String(), nil)
+	got, err = agent.Get(t.Context(), newer, renewed.CommandID.Reservation(w.admin.Actor.Tenant, 0).String(), nil)
 	require.NoError(t, err)
 	require.Equal(t, first, *got.Properties.RenewSource)
 }

@@ -17,7 +17,11 @@ import (
 // door's commands.
 func (g *Gate) Execute(ctx context.Context, call ledger.Call) (ledger.Answer, error) {
 	started := time.Now()
-	answer, err := g.ledger.Execute(ctx, call)
+	err := call.ID.CheckSent()
+	var answer ledger.Answer
+	if err == nil {
+		answer, err = g.ledger.Execute(ctx, call)
+	}
 	g.figures.commandDone(call, answer, err, time.Since(started))
 	return answer, err
 }

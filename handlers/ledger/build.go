@@ -71,7 +71,7 @@ func verified(ctx context.Context, dir string) (eventstore.Report, error) {
 	if err != nil {
 		return eventstore.Report{}, err
 	}
-	report, err := store.Log.Verify(ctx, nil)
+	report, err := store.Log.VerifyAll(ctx, nil)
 	return report, errors.Join(err, store.Close())
 }
 

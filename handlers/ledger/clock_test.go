@@ -29,7 +29,7 @@ func TestAWrongClockRenewsNothingEarly(t *testing.T) {
 	_, err = l.Execute(t.Context(), Call{ID: id, Actor: domaintest.Buyer, Command: domaintest.Purchase(1)})
 	require.NoError(t, err)
 	on := true
-	l.must(t, domaintest.Admin, domain.RenewReservation{CustomerID: domaintest.Customer, ReservationID: id.Reservation(0), Enabled: &on})
+	l.must(t, domaintest.Admin, domain.RenewReservation{CustomerID: domaintest.Customer, ReservationID: id.Reservation(domaintest.Buyer.Tenant, 0), Enabled: &on})
 	head := l.Head()
 
 	off.Store(int64(3 * 366 * 24 * time.Hour))

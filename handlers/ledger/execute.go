@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -90,25 +91,34 @@ func (l *Ledger) keepPace(ctx context.Context) error {
 	return nil
 }
 
-// Outcome gives the recorded answer to a command by its id, refusals included, to readers who share the
-// sender's tenant or are on the side of the sender's partner. To anybody else it does not exist.
+// Outcome gives the recorded answer to a command by its id, refusals included: that of the reader's own
+// tenant, else, to readers on the side of a partner, the first of the partner's customers. To anybody else it
+// does not exist.
 func (l *Ledger) Outcome(ctx context.Context, reader domain.Actor, id domain.CommandID) (Answer, error) {
 	if err := l.Fault(); err != nil {
 		return Answer{}, err
 	}
-	outcome, command, err := l.writer.Outcome(ctx, id.UUID)
+	own, err := l.writer.Outcome(ctx, eventstore.CommandKey{Tenant: projections.EncodeActor(reader).Tenant, ID: id.UUID})
+	switch {
+	case err == nil:
+		return answerOf(own.Outcome), nil
+	case !errors.Is(err, eventstore.ErrNotFound) || !reader.OnPartnerSide():
+		return Answer{}, err
+	}
+	sent, err := l.writer.Outcomes(ctx, id.UUID)
 	if err != nil {
 		return Answer{}, err
 	}
-	sender, err := domain.ParseTenantID(command.Actor.Tenant)
-	if err != nil {
-		return Answer{}, fmt.Errorf("stored sender: %w", err)
+	for _, o := range sent {
+		sender, err := domain.ParseTenantID(o.Command.Actor.Tenant)
+		if err != nil {
+			return Answer{}, fmt.Errorf("stored sender: %w", err)
+		}
+		if owner, _ := l.book.PartnerOf(sender); owner == reader.Tenant {
+			return answerOf(o.Outcome), nil
+		}
 	}
-	owner, _ := l.book.PartnerOf(sender)
-	if reader.Tenant != sender && !(reader.OnPartnerSide() && reader.Tenant == owner) {
-		return Answer{}, eventstore.ErrNotFound
-	}
-	return answerOf(outcome), nil
+	return Answer{}, eventstore.ErrNotFound
 }
 
 func answerOf(o eventstore.Outcome[domain.Fact]) Answer {

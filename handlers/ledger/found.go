@@ -114,7 +114,7 @@ func remains(dir string) (name string, err error) {
 	}
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == ModelsDir(""), name == snapshotFile, strings.HasPrefix(name, readyPrefix), strings.HasPrefix(name, evidencePrefix):
+		case name == ModelsDir(""), name == CommandIDsDir(""), name == snapshotFile, strings.HasPrefix(name, readyPrefix), strings.HasPrefix(name, evidencePrefix):
 			return name, nil
 		}
 	}

@@ -228,7 +228,7 @@ func TestALoadIsFinishedWithItsOwnRecordsOnly(t *testing.T) {
 func TestALedgerThatLostItsIdentityIsNotFoundedAnew(t *testing.T) {
 	t.Parallel()
 	whole, records := closed(t)
-	parts := []string{logDir, eventstore.HeadMarkFile, ArchiveDir(""), ModelsDir(""), snapshotFile, evidencePrefix + "x", readyPrefix + "x"}
+	parts := []string{logDir, eventstore.HeadMarkFile, ArchiveDir(""), ModelsDir(""), CommandIDsDir(""), snapshotFile, evidencePrefix + "x", readyPrefix + "x"}
 	for _, part := range parts {
 		t.Run(part, func(t *testing.T) {
 			t.Parallel()

@@ -63,11 +63,24 @@ func (l *Ledger) Health() Health {
 	if l.models.Doubted() {
 		h.Warnings = append(h.Warnings, "the read models were not closed in order and are built anew meanwhile")
 	}
+	l.idsHealth(&h)
 	if h.Position > h.ModelsPosition+maxLag {
 		h.Reasons = append(h.Reasons, "the read models are catching up")
 	}
 	h.Ready = len(h.Reasons) == 0
 	return h
+}
+
+// idsHealth adds what is wrong with the command ids on disk. Those that cannot be written stay in memory, and
+// those that cannot be read are made again from the log; meanwhile only the commands with such an id wait.
+func (l *Ledger) idsHealth(h *Health) {
+	s := l.ids.Status()
+	if s.Damaged > 0 {
+		h.Warnings = append(h.Warnings, "a file of command ids is damaged and is made again from the log; commands with an id that may be in it are refused meanwhile")
+	}
+	if s.Err != nil {
+		h.Warnings = append(h.Warnings, fmt.Sprintf("command ids cannot be written: %v", s.Err))
+	}
 }
 
 // archiveHealth adds how far the archive is. A ledger without its second copy still keeps every promise

@@ -16,6 +16,7 @@ import (
 	"permledger/domain"
 	"permledger/eventstore"
 	"permledger/eventstore/archive"
+	"permledger/eventstore/dedup"
 	"permledger/projections"
 )
 
@@ -46,6 +47,7 @@ type Ledger struct {
 	book   *domain.Book
 	writer *eventstore.Writer[domain.Request, domain.Fact]
 	models *projections.Models
+	ids    *dedup.Store
 	// archive is the second copy of a log that has no peer; nil where a cluster holds the log.
 	archive *archive.Follower
 	// scrubber checks the disk while the ledger serves; nil while it never did.
@@ -86,6 +88,9 @@ func (l *Ledger) open(ctx, running context.Context) error {
 			return fmt.Errorf("compare the log with its archive: %w", err)
 		}
 	}
+	if l.ids, err = dedup.Open(ctx, CommandIDsDir(l.config.Dir), l.store.Log, dedup.Options{Logger: l.config.Logger}); err != nil {
+		return err
+	}
 	if l.models, err = projections.Open(ctx, ModelsDir(l.config.Dir), projections.Options{}); err != nil {
 		return fmt.Errorf("open read models: %w", err)
 	}
@@ -93,9 +98,9 @@ func (l *Ledger) open(ctx, running context.Context) error {
 	if l.models.Doubted() {
 		l.done.Go(func() { l.rebuild(running) })
 	}
-	book, from := l.recall(ctx)
+	book, from := l.recall()
 	l.book = book
-	l.writer = eventstore.NewWriter(l.store.Log, l.book, projections.Codec{}, l.models, eventstore.WriterOptions{From: from, Logger: l.config.Logger, Progress: l.config.Progress})
+	l.writer = eventstore.NewWriter(l.store.Log, l.book, projections.Codec{}, l.ids, eventstore.WriterOptions{From: from, Logger: l.config.Logger, Progress: l.config.Progress})
 	if err := l.writer.Start(ctx); err != nil {
 		return fmt.Errorf("fold the log: %w", err)
 	}
@@ -141,6 +146,9 @@ func (l *Ledger) rebuild(ctx context.Context) {
 
 // ModelsDir is where the read models of a data directory live.
 func ModelsDir(dir string) string { return filepath.Join(dir, "readmodels") }
+
+// CommandIDsDir is where the ids of all commands of a data directory live.
+func CommandIDsDir(dir string) string { return filepath.Join(dir, "commandids") }
 
 func (l *Ledger) fail(err error) {
 	l.mu.Lock()
@@ -194,6 +202,11 @@ func (l *Ledger) Close() error {
 		ending, cancel := context.WithTimeout(context.Background(), archiveAtEnd)
 		errs = append(errs, l.archive.Close(ending))
 		cancel()
+	}
+	if l.ids != nil {
+		if err := l.ids.Close(); err != nil {
+			l.logger().Warn("not all command ids were written; the next start folds more of the log", "error", err)
+		}
 	}
 	if l.models != nil {
 		errs = append(errs, l.models.Close())

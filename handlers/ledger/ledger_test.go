@@ -58,11 +58,11 @@ func TestWhatEndedWithAutomaticRenewalOnIsRenewedOnce(t *testing.T) {
 	l.renewDue(t.Context(), time.Now())
 	before := l.Head().Position
 	on := true
-	l.must(t, domaintest.Admin, domain.RenewReservation{CustomerID: domaintest.Customer, ReservationID: id.Reservation(0), Enabled: &on})
+	l.must(t, domaintest.Admin, domain.RenewReservation{CustomerID: domaintest.Customer, ReservationID: id.Reservation(domaintest.Admin.Tenant, 0), Enabled: &on})
 	l.renewDue(t.Context(), time.Now())
 	l.renewDue(t.Context(), time.Now())
 	require.Equal(t, before+2, l.Head().Position, "switched on, renewed, and no more")
-	due := domain.DueRenewal{Reservation: id.Reservation(0)}
+	due := domain.DueRenewal{Reservation: id.Reservation(domaintest.Admin.Tenant, 0)}
 	answer, err := l.Outcome(t.Context(), domaintest.Admin, due.CommandID())
 	require.NoError(t, err)
 	require.Equal(t, "ReservationRenewed", answer.Events[0].Type)

@@ -16,6 +16,7 @@ import (
 
 	"permledger/eventstore"
 	"permledger/eventstore/archive"
+	"permledger/eventstore/dedup"
 	"permledger/eventstore/embedded"
 	"permledger/eventstore/repair"
 	"permledger/projections"
@@ -115,7 +116,7 @@ type repairing struct {
 	dir          string
 	log, archive *repair.Copy
 	plan         *repair.Plan
-	reached      map[string]eventstore.Cursor // of the log by what is made from it: read models, snapshot
+	reached      map[string]eventstore.Cursor // of the log by what is made from it: read models, command ids, snapshot
 	unmarked     bool                         // the identity is missing or damaged
 	giveUpAfter  *uint64
 	stamp        string
@@ -149,6 +150,11 @@ func (p *repairing) compare(ctx context.Context, progress func(done, total uint6
 	if _, at, err := readSnapshot(p.dir, marks.Ledger); err == nil {
 		p.reached[snapshotFile] = at
 	}
+	reached, err := dedup.Reached(CommandIDsDir(p.dir), marks.Ledger)
+	if err != nil {
+		return err
+	}
+	p.reached[CommandIDsDir("")] = reached
 	known := repair.Known{Marks: marks, Reached: slices.Collect(maps.Values(p.reached))}
 	p.plan, err = repair.Compare(ctx, p.log, p.archive, known, progress)
 	if p.giveUpAfter != nil {
@@ -220,7 +226,7 @@ func (p *repairing) judge(ctx context.Context) error {
 }
 
 // derived are copies of the log that the ledger makes again by itself.
-var derived = []string{ModelsDir(""), snapshotFile}
+var derived = []string{ModelsDir(""), CommandIDsDir(""), snapshotFile}
 
 // setAside finds what was made from another log than the one that is kept.
 func (p *repairing) setAside() error {

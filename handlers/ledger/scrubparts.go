@@ -13,6 +13,7 @@ import (
 
 	"permledger/eventstore"
 	"permledger/eventstore/archive"
+	"permledger/eventstore/dedup"
 	"permledger/eventstore/embedded"
 )
 
@@ -27,6 +28,7 @@ func (l *Ledger) scrubbed() []part {
 		{"head mark", size(eventstore.HeadMarkFile), l.checkMark},
 		{"identity", size(eventstore.IdentityFile), l.checkIdentity},
 		{"snapshot", size(snapshotFile), l.checkSnapshot},
+		{"command ids", size(CommandIDsDir("")), l.checkIDs},
 	}
 	if l.config.External.URL != "" {
 		return append(parts, part{"log", func() int64 { return 0 }, l.checkServersLog})
@@ -35,7 +37,7 @@ func (l *Ledger) scrubbed() []part {
 		part{"settings of the stream", func() int64 { return 0 }, l.checkSettings},
 		part{"index of the stream", func() int64 { return 0 }, l.checkIndex},
 		part{"log", size(logDir), l.checkLog},
-		part{"archive", func() int64 { return sizeOf(ArchiveDir(dir)) }, l.checkArchive},
+		part{"archive", size(ArchiveDir("")), l.checkArchive},
 	)
 }
 
@@ -106,6 +108,16 @@ func snapshotWhole(path string, each func(int) error) (bool, error) {
 	}
 	sum, err := io.ReadAll(f)
 	return bytes.Equal(sum, computed.Sum(nil)), err
+}
+
+// checkIDs reads the segments of command ids. One that is damaged is made again from the log in the background.
+func (l *Ledger) checkIDs(ctx context.Context, p *pass) error {
+	err := l.ids.Check(ctx, p.each)
+	if _, damaged := errors.AsType[*dedup.DamageError](err); damaged {
+		p.found("%v; they are made again from the log", err)
+		return nil
+	}
+	return err
 }
 
 func (l *Ledger) checkSettings(ctx context.Context, p *pass) error {

@@ -151,15 +151,12 @@ func (l *Ledger) keepSnapshots(ctx context.Context, last uint64) {
 }
 
 // recall gives the book to start with: restored from the snapshot, or empty.
-func (l *Ledger) recall(ctx context.Context) (*domain.Book, eventstore.Cursor) {
+func (l *Ledger) recall() (*domain.Book, eventstore.Cursor) {
 	ledger, _, known := l.store.Log.Ledger()
 	if !known {
 		return domain.NewBook(), eventstore.Cursor{}
 	}
 	book, cursor, err := readSnapshot(l.config.Dir, ledger)
-	if err == nil {
-		err = l.indexed(ctx, cursor)
-	}
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			l.logger().Warn("the whole log is folded", "why", err)
@@ -167,16 +164,4 @@ func (l *Ledger) recall(ctx context.Context) (*domain.Book, eventstore.Cursor) {
 		return domain.NewBook(), eventstore.Cursor{}
 	}
 	return book, cursor
-}
-
-// indexed waits until the read models know every command up to a cursor, for the writer then does not.
-// Where they are far behind, folding the log is faster than waiting for them.
-func (l *Ledger) indexed(ctx context.Context, cursor eventstore.Cursor) error {
-	if l.models.Checkpoint().Position+snapshotEvents < cursor.Position {
-		return fmt.Errorf("%w: the read models are far behind it", errNoSnapshot)
-	}
-	if err := l.models.WaitForRecord(ctx, cursor.Sequence); err != nil {
-		return fmt.Errorf("%w: %w", errNoSnapshot, err)
-	}
-	return nil
 }

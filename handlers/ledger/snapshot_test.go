@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -108,12 +107,14 @@ func TestASnapshotWhoseRecordTheLogDoesNotHoldIsAnIntegrityFailure(t *testing.T)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close()) }()
 	at.Hash[0] ^= 1
-	w := eventstore.NewWriter(store.Log, book, projections.Codec{}, upTo(at.Sequence), eventstore.WriterOptions{From: at})
+	w := eventstore.NewWriter(store.Log, book, projections.Codec{}, upTo{through: at}, eventstore.WriterOptions{From: at})
 	require.ErrorIs(t, w.Start(t.Context()), eventstore.ErrIntegrity)
 }
 
-// upTo is an index that has taken in a number of records.
-type upTo uint64
+// upTo is an index that has taken in the log up to a record.
+type upTo struct {
+	eventstore.Index
+	through eventstore.Cursor
+}
 
-func (u upTo) Find(context.Context, uuid.UUID) (uint64, bool, error) { return 0, false, nil }
-func (u upTo) Through() uint64                                       { return uint64(u) }
+func (u upTo) Through() eventstore.Cursor { return u.through }
