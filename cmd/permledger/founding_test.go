@@ -148,7 +148,7 @@ func TestANodeNamesTheLedgerItJoins(t *testing.T) {
 		require.Contains(t, r.stderr, "--join "+ledger)
 		require.NoDirExists(t, none)
 	}
-	refusedWith("add --join "+ledger, "--init")
+	refusedWith("with --join "+ledger+" and without --init", "--init")
 	refusedWith("holds ledger "+ledger+", not 7b2ad2b2-4a57-4cf3-a8a6-0a3a4f0f7d10", "--join", "7b2ad2b2-4a57-4cf3-a8a6-0a3a4f0f7d10")
 	require.Equal(t, exitUsage, invoke(t, none, append([]string{"init"}, flags...)...).code)
 	require.NoFileExists(t, filepath.Join(none, "ledger.json"))

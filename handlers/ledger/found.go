@@ -120,12 +120,16 @@ func remains(dir string) (name string, err error) {
 	}
 	// These may be there before the ledger is, as an empty log or a file system of their own, but hold no record.
 	for part, extension := range map[string]string{logDir: ".blk", ArchiveDir(""): ".seg"} {
-		err := filepath.WalkDir(filepath.Join(dir, part), func(path string, _ fs.DirEntry, err error) error {
-			if err == nil && filepath.Ext(path) == extension {
-				name = part
-				return fs.SkipAll
+		err := filepath.WalkDir(filepath.Join(dir, part), func(path string, e fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != extension {
+				return err
 			}
-			return err
+			info, err := e.Info()
+			if err != nil || info.Size() == 0 {
+				return err
+			}
+			name = part
+			return fs.SkipAll
 		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) || name != "" {
 			return name, err
@@ -158,6 +162,8 @@ func (c Config) explain(err error) error {
 		return &RefusedError{err, "leave out --join, or name another directory with --data"}
 	case join != nil && join.Asked != uuid.Nil:
 		return &RefusedError{err, fmt.Sprintf("check --nats; --join %s is how a node of that ledger begins", join.Ledger)}
+	case join != nil && c.Found:
+		return &RefusedError{err, fmt.Sprintf("no other is founded there; to make %s a node of it, serve with --join %s and without --init", c.Dir, join.Ledger)}
 	case join != nil:
 		return &RefusedError{err, fmt.Sprintf("to make %s a node of it, add --join %s", c.Dir, join.Ledger)}
 	case errors.Is(err, eventstore.ErrNoLedger) && external:
