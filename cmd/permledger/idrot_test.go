@@ -35,7 +35,7 @@ const runs = 3
 func newVeteran(t *testing.T) *veteran {
 	t.Helper()
 	v := &veteran{dir: filepath.Join(t.TempDir(), "ledger")}
-	s := serve(t, v.dir)
+	s := serve(t, v.dir, "--init")
 	v.market = newMarket(t, v.dir, 4, 2)
 	v.market.register(s)
 	admin := v.market.tokens[""]

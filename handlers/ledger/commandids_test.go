@@ -21,7 +21,7 @@ func turnedOff(t *testing.T) (dir string, grants map[domain.CommandID]Answer) {
 	t.Helper()
 	dir, grants = t.TempDir(), make(map[domain.CommandID]Answer)
 	for range 3 {
-		l, err := Open(t.Context(), Config{Dir: dir})
+		l, err := Open(t.Context(), Config{Dir: dir, Found: true})
 		require.NoError(t, err)
 		if len(grants) == 0 {
 			ready(t, l)
