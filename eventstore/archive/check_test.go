@@ -12,6 +12,7 @@ import (
 
 	"permledger/eventstore"
 	"permledger/eventstore/archive"
+	"permledger/eventstore/eventstoretest"
 )
 
 // checked checks an archive without haste and gives the names of what is damaged.
@@ -63,14 +64,18 @@ func TestACheckBesideAFollowerRaisesNoAlarm(t *testing.T) {
 	n := newWorld(t).node(t)
 	dir := filepath.Join(t.TempDir(), "archive")
 	f := follow(t, n.Log, dir)
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	go func() {
-		defer close(done)
-		submit(t, n, 300)
+		var err error
+		for i := 0; i < 300 && err == nil; i++ {
+			_, err = n.Writer.Submit(t.Context(), eventstoretest.Submit("a", 1))
+		}
+		done <- err
 	}()
 	for writing := true; writing; {
 		select {
-		case <-done:
+		case err := <-done:
+			require.NoError(t, err)
 			writing = false
 		default:
 		}
