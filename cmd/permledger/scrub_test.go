@@ -96,7 +96,7 @@ func proofs(t *testing.T, dir string) map[string][]string {
 	t.Helper()
 	kinds := make(map[string][]string)
 	for _, name := range files(t, dir) {
-		kind := ""
+		var kind string
 		switch {
 		case strings.HasSuffix(name, ".blk"):
 			kind = "log"
@@ -147,7 +147,7 @@ func (r *rotting) flip(t *testing.T, random *rand.Rand, kind, name string) (find
 	found := func(format string, args ...any) {
 		findings = append(findings, finding{wrong, fmt.Sprintf(format, args...)})
 	}
-	scrubbedUntil(t, r.server, func(h readiness) bool { return h.Scrub.Rounds > 0 && len(h.Scrub.Findings) == 0 })
+	scrubbedUntil(t, r.server, func(h readiness) bool { return h.Ready && h.Scrub.Rounds > 0 && len(h.Scrub.Findings) == 0 })
 	what, still, back := flipped(t, filepath.Join(r.dir, name), random)
 	before := r.server.readiness().Scrub.Rounds
 	h := scrubbedUntil(t, r.server, func(h readiness) bool { return len(h.Scrub.Findings) > 0 || h.Scrub.Rounds >= before+2 })
