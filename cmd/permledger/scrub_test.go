@@ -94,24 +94,22 @@ func (r *rotting) buy(t *testing.T, s *server) (answer, error) {
 // proofs lists the files that decisions or proofs rest on, by kind.
 func proofs(t *testing.T, dir string) map[string][]string {
 	t.Helper()
+	stream := filepath.Join("jetstream", "$G", "streams", "PERMLEDGER")
 	kinds := make(map[string][]string)
-	for _, name := range files(t, dir) {
-		var kind string
-		switch {
-		case strings.HasSuffix(name, ".blk"):
-			kind = "log"
-		case strings.HasPrefix(name, "archive"):
-			kind = "archive"
-		case strings.Contains(name, "meta."):
-			kind = "settings"
-		case strings.HasSuffix(name, "index.db"):
-			kind = "index"
-		case name == "snapshot", name == "head.mark", name == "ledger.json":
-			kind = name
-		default:
-			continue
-		}
-		if !strings.Contains(name, filepath.Join("PERMLEDGER", "obs")) {
+	for kind, pattern := range map[string]string{
+		"log":         filepath.Join(stream, "msgs", "*.blk"),
+		"index":       filepath.Join(stream, "msgs", "index.db"),
+		"settings":    filepath.Join(stream, "meta.*"),
+		"archive":     filepath.Join("archive", "*.seg"),
+		"snapshot":    "snapshot",
+		"head.mark":   "head.mark",
+		"ledger.json": "ledger.json",
+	} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		require.NoError(t, err)
+		for _, path := range found {
+			name, err := filepath.Rel(dir, path)
+			require.NoError(t, err)
 			kinds[kind] = append(kinds[kind], name)
 		}
 	}
