@@ -169,11 +169,12 @@ func (c *clock) judge(now time.Time, elapsed time.Duration, last time.Time) erro
 }
 
 // vouch takes the time of a record that another node has stored: what it was
-// bound to is at least as good as what this run knows.
+// bound to is at least as good as what this run knows. One that only repeats the
+// last record's time says nothing.
 func (c *clock) vouch(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.opts.Elapsed(); c.begun && t.After(c.steady.Add(now-c.at)) {
+	if now := c.opts.Elapsed(); c.begun && t.After(c.inherited) && t.After(c.steady.Add(now-c.at)) {
 		c.steady, c.at = t, now
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -64,7 +65,10 @@ func openHeadMark(dir string) (m *headMark, damaged bool, err error) {
 		}
 		return m, false, nil
 	}
-	_ = err // a short file has no readable slot, which is found below
+	if err != nil && !errors.Is(err, io.EOF) { // a short file has no readable slot, which is found below
+		_ = f.Close()
+		return nil, false, fmt.Errorf("read the head mark: %w", err)
+	}
 	copy(m.image[:], buf)
 	m.last, m.slot = newestMark(buf)
 	blank := bytes.Count(buf, []byte{0}) == len(buf) && n == len(buf)

@@ -37,6 +37,12 @@ func (l *Log) CheckIdentity() (differs bool, err error) {
 	return !bytes.Equal(b, want), nil
 }
 
+// StoredBytes asks the server how many bytes the log takes, about.
+func (l *Log) StoredBytes(ctx context.Context) (uint64, error) {
+	state, err := l.state(ctx)
+	return state.Bytes, err
+}
+
 // CheckCounts asks the server whether it counts as many records as there must be.
 // It returns an *IntegrityError when records are missing.
 func (l *Log) CheckCounts(ctx context.Context) error {

@@ -56,7 +56,7 @@ func ReadUncached(path string, each func(bytes int) error) ([]byte, error) {
 		n, err := f.Read(content[len(content):cap(content)])
 		content = content[:len(content)+n]
 		switch {
-		case err == io.EOF: //nolint:errorlint // as Read gives it
+		case err == io.EOF:
 			return content, nil
 		case err != nil:
 			return nil, fmt.Errorf("read %s: %w", filepath.Base(path), err)

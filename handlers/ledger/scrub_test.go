@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"permledger/domain/domaintest"
 	"permledger/eventstore"
 	"permledger/eventstore/embedded"
+	"permledger/eventstore/eventstoretest"
 )
 
 // scrubbing is a ledger that checks its disk every second, after its first complete round.
@@ -37,7 +39,7 @@ func scrubbing(t *testing.T) (*Ledger, string) {
 	return l, dir
 }
 
-// settled waits until two rounds have begun and ended after this moment, or something holds before.
+// settled waits until something holds of the scrub.
 func settled(t *testing.T, l *Ledger, holds func(Scrub) bool) Scrub {
 	t.Helper()
 	var s Scrub
@@ -171,10 +173,12 @@ func TestARoundTakesAtMostItsPeriod(t *testing.T) {
 func TestRoundsComeOnceAPeriod(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		looked, failing := 0, true
+		var looked atomic.Int64
+		var failing atomic.Bool
+		failing.Store(true)
 		s := newScrubber(time.Hour, []part{{"log", func() int64 { return 1 }, func(context.Context, *pass) error {
-			looked++
-			if failing {
+			looked.Add(1)
+			if failing.Load() {
 				return errors.New("input/output error")
 			}
 			return nil
@@ -186,17 +190,46 @@ func TestRoundsComeOnceAPeriod(t *testing.T) {
 			close(done)
 		}()
 		time.Sleep(10 * time.Second)
-		require.Equal(t, 2, looked, "it is tried again at once")
+		synctest.Wait()
+		require.Equal(t, int64(2), looked.Load(), "it is tried again at once")
 		require.Equal(t, []string{"log: input/output error"}, s.now().Unread)
 		require.Zero(t, s.now().Rounds)
-		failing = false
+		failing.Store(false)
 		time.Sleep(2 * time.Minute)
-		require.Equal(t, 3, looked, "and soon in the next round")
+		synctest.Wait()
+		require.Equal(t, int64(3), looked.Load(), "and soon in the next round")
 		require.Empty(t, s.now().Unread)
 		require.Equal(t, uint64(1), s.now().Rounds)
 		time.Sleep(10 * time.Hour)
+		synctest.Wait()
 		require.Equal(t, uint64(11), s.now().Rounds)
 		stop()
 		<-done
 	})
+}
+
+// TestALogOnAClusterIsReadThroughItsServers has no files of the log to look at, but the node's own.
+func TestALogOnAClusterIsReadThroughItsServers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l, err := Open(t.Context(), Config{
+		Dir: dir, ScrubPeriod: time.Second,
+		External: External{URL: eventstoretest.External(t).ClientURL(), SyncAlways: true},
+	})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, l.Close()) }()
+	ready(t, l)
+	before, _ := l.Scrub()
+	s := settled(t, l, func(s Scrub) bool { return s.Rounds > before.Rounds+1 })
+	require.Empty(t, s.Findings)
+	require.Empty(t, s.Unread)
+	var size int64
+	for stored, err := range l.store.Log.Read(t.Context(), eventstore.Cursor{}) {
+		require.NoError(t, err)
+		size += int64(len(stored.Bytes))
+	}
+	require.GreaterOrEqual(t, s.Bytes, size)
+	flip(t, filepath.Join(dir, "head.mark"), 50)
+	s = settled(t, l, func(s Scrub) bool { return len(s.Findings) > 0 })
+	require.Contains(t, s.Findings[0], "head.mark")
 }

@@ -31,7 +31,7 @@ func (l *Ledger) scrubbed() []part {
 		{"command ids", size(CommandIDsDir("")), l.checkIDs},
 	}
 	if l.config.External.URL != "" {
-		return append(parts, part{"log", func() int64 { return 0 }, l.checkServersLog})
+		return append(parts, part{"log", l.sizeOnServers, l.checkServersLog})
 	}
 	return append(parts,
 		part{"settings of the stream", func() int64 { return 0 }, l.checkSettings},
@@ -53,6 +53,14 @@ func sizeOf(path string) (size int64) {
 		return nil
 	})
 	return size
+}
+
+func (l *Ledger) sizeOnServers() int64 {
+	bytes, err := l.store.Log.StoredBytes(context.Background())
+	if err != nil {
+		return 0 // whoever reads it says so
+	}
+	return int64(bytes)
 }
 
 func (l *Ledger) checkMark(_ context.Context, p *pass) error {
