@@ -87,7 +87,7 @@ func (l *Ledger) open(ctx, running context.Context) error {
 	}
 	l.done.Go(func() { l.keepRenewing(running) })
 	if l.store.Restart != nil {
-		l.done.Go(func() { l.keepAnswering(running, l.store.Restart) })
+		l.done.Go(func() { l.keepAnswering(running, l.writer.Err, l.store.Restart) })
 	}
 	l.done.Go(func() { l.keepSnapshots(running, from.Position) })
 	if from.Sequence > 0 {

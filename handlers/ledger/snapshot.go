@@ -26,6 +26,8 @@ const (
 	snapshotEvents = 50_000
 	// snapshotPeriod is how often it is looked whether there are so many.
 	snapshotPeriod = time.Minute
+	// indexedCheck is how often it is looked whether the read models still follow, while a start waits for them.
+	indexedCheck = time.Second
 )
 
 // errNoSnapshot says that there is no snapshot to start from; the log is folded from its beginning.
@@ -171,10 +173,19 @@ func (l *Ledger) indexed(ctx context.Context, cursor eventstore.Cursor) error {
 	if l.models.Checkpoint().Position+snapshotEvents < cursor.Position {
 		return fmt.Errorf("%w: the read models are far behind it", errNoSnapshot)
 	}
-	if err := l.models.WaitForRecord(ctx, cursor.Sequence); err != nil {
-		return fmt.Errorf("%w: %w", errNoSnapshot, err)
+	for {
+		attempt, cancel := context.WithTimeout(ctx, indexedCheck)
+		err := l.models.WaitForRecord(attempt, cursor.Sequence)
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
+			return fmt.Errorf("%w: %w", errNoSnapshot, err)
+		case l.models.Err() != nil: // on a full disk they may not follow for hours
+			return fmt.Errorf("%w: the read models do not follow the log: %w", errNoSnapshot, l.models.Err())
+		}
 	}
-	return nil
 }
 
 // scrub verifies the part of the log that a start from a snapshot has not read. A fault stops the ledger.
