@@ -15,7 +15,11 @@ type ReadError struct {
 
 // Error names the file and the cause.
 func (e *ReadError) Error() string {
-	return fmt.Sprintf("%s cannot be read: %v; nothing was changed: see to the disk, then try again", e.File, e.Err)
+	cause := e.Err
+	if failed, ok := errors.AsType[*fs.PathError](cause); ok { // which names the file again
+		cause = failed.Err
+	}
+	return fmt.Sprintf("%s cannot be read: %v; nothing was changed: see to the disk, then try again", e.File, cause)
 }
 
 // Unwrap gives the cause.

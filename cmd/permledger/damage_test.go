@@ -29,6 +29,12 @@ func filled(t *testing.T) string {
 func copied(t *testing.T, dir string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "copy")
+	copiedTo(t, dir, to)
+	return to
+}
+
+func copiedTo(t *testing.T, dir, to string) {
+	t.Helper()
 	require.NoError(t, os.CopyFS(to, os.DirFS(dir)))
 	require.NoError(t, filepath.WalkDir(to, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -36,7 +42,6 @@ func copied(t *testing.T, dir string) string {
 		}
 		return os.Chmod(path, 0o600) // as the originals are
 	}))
-	return to
 }
 
 // block finds the file that holds the log's messages.

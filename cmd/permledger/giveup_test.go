@@ -87,7 +87,7 @@ func TestRepairGivesUpOnlyWhatItWasToldToGiveUp(t *testing.T) {
 			require.Equal(t, c.record, repaired.Records)
 			require.Equal(t, c.record, repaired.GivenUp.AfterRecord)
 			require.Equal(t, 57, repaired.GivenUp.LastRecord)
-			require.Equal(t, []string{"readmodels"}, repaired.SetAside)
+			require.Equal(t, []string{"readmodels", "commandids"}, repaired.SetAside)
 			kept := contents(t, filepath.Join(dir, repaired.Kept))
 			for path, content := range before {
 				top, _, _ := strings.Cut(path, string(filepath.Separator))

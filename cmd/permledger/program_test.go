@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -50,9 +52,16 @@ type result struct {
 // invoke runs the program to its end.
 func invoke(t *testing.T, dir string, args ...string) result {
 	t.Helper()
+	return invokeAs(t, []string{program}, dir, args...)
+}
+
+// invokeAs runs a program, by the words it begins with, to its end.
+func invokeAs(t *testing.T, words []string, dir string, args ...string) result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, append([]string{"--data", dir}, args...)...)
+	words = append(append(slices.Clone(words), "--data", dir), args...)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Env = environment()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -87,7 +96,25 @@ type server struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	url  string
-	logs *bytes.Buffer
+	logs *journal
+}
+
+// journal is what a process says, to be read while it says more.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 // serve starts the program on a directory and waits until it says that it is ready.

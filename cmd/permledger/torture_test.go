@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -150,8 +151,15 @@ func brokenProgram(t *testing.T, changes ...change) string {
 // server then holds its process all the same.
 func launch(t *testing.T, binary, dir string, patience time.Duration, args ...string) (*server, error) {
 	t.Helper()
-	s := &server{t: t, logs: new(bytes.Buffer)}
-	s.cmd = exec.Command(binary, append([]string{"--data", dir, "serve", "--listen", "127.0.0.1:0"}, args...)...)
+	return launchAs(t, []string{binary}, dir, patience, args...)
+}
+
+// launchAs is launch for a program by the words it begins with.
+func launchAs(t *testing.T, words []string, dir string, patience time.Duration, args ...string) (*server, error) {
+	t.Helper()
+	s := &server{t: t, logs: new(journal)}
+	words = append(append(slices.Clone(words), "--data", dir, "serve", "--listen", "127.0.0.1:0"), args...)
+	s.cmd = exec.Command(words[0], words[1:]...)
 	s.cmd.Env = environment()
 	s.cmd.Stderr = s.logs
 	out, err := s.cmd.StdoutPipe()

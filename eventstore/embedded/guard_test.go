@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -239,7 +238,8 @@ func TestG1KeptFilesNeverReplaceWhatWasAcknowledgedSince(t *testing.T) {
 	for range 2 {
 		_, err = Start(t.Context(), l.options())
 		require.ErrorIs(t, err, eventstore.ErrIntegrity, "each holds what the other lacks")
-		require.Equal(t, before, []map[string]string{l.store(storeName), l.store(keptName)}, "both stay")
+		after := []map[string]string{l.store(storeName), l.store(keptName)}
+		require.Equal(t, before, after, "both stay")
 	}
 }
 
@@ -270,7 +270,7 @@ func TestAStartThatIsCalledOffLosesNothing(t *testing.T) {
 			require.NoError(t, s.Close())
 			continue
 		}
-		require.ErrorIs(t, err, context.Canceled, fmt.Sprint(at))
+		require.ErrorIs(t, err, context.Canceled, "after %d looks", at)
 	}
 	l.opens(9)
 }

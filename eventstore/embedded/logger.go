@@ -47,10 +47,16 @@ func (l *logger) fatal() string {
 }
 
 func (l *logger) Noticef(format string, v ...any) { l.to.Debug(fmt.Sprintf(format, v...)) }
-func (l *logger) Warnf(format string, v ...any)   { l.to.Warn(l.remember(fmt.Sprintf(format, v...))) }
-func (l *logger) Errorf(format string, v ...any)  { l.to.Error(l.remember(fmt.Sprintf(format, v...))) }
 func (l *logger) Debugf(format string, v ...any)  { l.to.Debug(fmt.Sprintf(format, v...)) }
 func (l *logger) Tracef(format string, v ...any)  { l.to.Debug(fmt.Sprintf(format, v...)) }
+
+func (l *logger) Warnf(format string, v ...any) {
+	l.to.Warn(l.remember(fmt.Sprintf(format, v...)))
+}
+
+func (l *logger) Errorf(format string, v ...any) {
+	l.to.Error(l.remember(fmt.Sprintf(format, v...)))
+}
 
 func (l *logger) Fatalf(format string, v ...any) {
 	message := fmt.Sprintf(format, v...)

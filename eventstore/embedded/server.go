@@ -134,13 +134,14 @@ func (s *Server) start(ctx context.Context) error {
 // run starts a server and holds what it opened against what the files held. A
 // server that it returns is to be shut down by the caller, also on an error.
 func (s *Server) run(ctx context.Context, g *guard) (*server.Server, error) {
+	opts := s.opts
 	made, err := server.NewServer(&server.Options{
 		ServerName:             "embedded",
 		DontListen:             true,
 		NoSigs:                 true,
 		JetStream:              true,
-		StoreDir:               s.opts.StoreDir,
-		SyncAlways:             !s.opts.Unsynced,
+		StoreDir:               opts.StoreDir,
+		SyncAlways:             !opts.Unsynced,
 		JetStreamMaxStore:      maxStore,
 		JetStreamMaxMemory:     maxMemory,
 		MaxPayload:             MaxPayload,
@@ -149,10 +150,10 @@ func (s *Server) run(ctx context.Context, g *guard) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := newLogger(s.opts.Logger)
+	log := newLogger(opts.Logger)
 	made.SetLoggerV2(log, false, false, false)
 	made.Start()
-	if err := waitReady(ctx, made, log, s.opts.Ready); err != nil {
+	if err := waitReady(ctx, made, log, opts.Ready); err != nil {
 		return made, err
 	}
 	return made, g.opened(made, log)

@@ -106,7 +106,7 @@ func (l *Ledger) open(ctx, running context.Context) error {
 	}
 	l.done.Go(func() { l.keepRenewing(running) })
 	if l.store.Restart != nil {
-		l.done.Go(func() { l.keepAnswering(running, l.store.Restart) })
+		l.done.Go(func() { l.keepAnswering(running, l.writer.Err, l.store.Restart) })
 	}
 	l.done.Go(func() { l.keepSnapshots(running, from.Position) })
 	l.scrubber = newScrubber(l.config.ScrubPeriod, l.scrubbed(), func() bool { return l.writer.Stats().Queued > 0 }, l.logger())

@@ -10,21 +10,21 @@ import (
 
 const (
 	// silence is how long the log may be unavailable before its embedded server is restarted; it doubles
-	// with each restart.
-	silence = 3 * time.Second
-	// maxRevivals is how many restarts follow each other at most. Then an operator must look.
-	maxRevivals = 5
+	// with each restart, up to maxSilence. A disk may be full or gone for hours: only time can tell.
+	silence    = 3 * time.Second
+	maxSilence = 30 * time.Second
 	// revivalCheck is how often it is looked.
 	revivalCheck = time.Second
 )
 
-// keepAnswering restarts the embedded server when the log stays unavailable, until the context ends. A
-// server whose disk failed once answers nothing until it is restarted, even when the disk is well again.
-func (l *Ledger) keepAnswering(ctx context.Context, restart func(context.Context) error) {
+// keepAnswering restarts the embedded server while the log stays unavailable, as its state says, until the
+// context ends. A server whose disk failed once answers nothing until it is restarted, even when the disk is
+// well again.
+func (l *Ledger) keepAnswering(ctx context.Context, state func() error, restart func(context.Context) error) {
 	ticker := time.NewTicker(revivalCheck)
 	defer ticker.Stop()
 	var since time.Time
-	revived := 0
+	pause := silence
 	for {
 		var now time.Time
 		select {
@@ -32,18 +32,23 @@ func (l *Ledger) keepAnswering(ctx context.Context, restart func(context.Context
 			return
 		case now = <-ticker.C:
 		}
-		switch err := l.writer.Err(); {
+		switch err := state(); {
 		case !errors.Is(err, eventstore.ErrUnavailable), errors.Is(err, eventstore.ErrIntegrity), errors.Is(err, eventstore.ErrClock):
-			since, revived = time.Time{}, 0
+			since, pause = time.Time{}, silence
 		case since.IsZero():
 			since = now
-		case now.Sub(since) >= silence<<revived && revived < maxRevivals:
-			revived++
-			l.logger().Warn("the embedded server is restarted", "time", revived, "of", maxRevivals, "because", err)
-			if err := restart(ctx); err != nil {
-				l.logger().Error("the embedded server did not come back", "error", err)
+		case now.Sub(since) >= pause:
+			pause = min(2*pause, maxSilence)
+			l.logger().Warn("the embedded server is restarted", "because", err)
+			err := restart(ctx)
+			if errors.Is(err, eventstore.ErrIntegrity) {
+				l.fail(located(err))
+				return
 			}
-			since = now
+			if err != nil && ctx.Err() == nil {
+				l.logger().Error("the embedded server did not come back; it is tried again", "in", pause, "error", err)
+			}
+			since = time.Now()
 		}
 	}
 }
