@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"permledger/eventstore"
+	"permledger/eventstore/dedup"
 	"permledger/eventstore/eventstoretest"
 )
 
@@ -71,7 +72,11 @@ func benchLog(b *testing.B) *eventstore.Log {
 }
 
 func benchWriter(b *testing.B) *eventstore.Writer[eventstoretest.Transfer, eventstoretest.Changed] {
-	w := eventstore.NewWriter(benchLog(b), eventstoretest.NewBook(), eventstoretest.Codec{}, nil, eventstore.WriterOptions{})
+	log := benchLog(b)
+	ids, err := dedup.Open(context.Background(), b.TempDir(), log, dedup.Options{})
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = ids.Close() })
+	w := eventstore.NewWriter(log, eventstoretest.NewBook(), eventstoretest.Codec{}, ids, eventstore.WriterOptions{})
 	b.Cleanup(func() { _ = w.Close() })
 	require.NoError(b, w.Start(context.Background()))
 	return w

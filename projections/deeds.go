@@ -49,7 +49,7 @@ type DeedFilter struct {
 // deedRows are the newest entries of the commands, for events of one command lie side by side. Longer says
 // that the event before is the same command's.
 const deedRows = `SELECT ` + activityColumns + `, e.data, c.company_name,
-	coalesce((SELECT p.command = e.command FROM events p WHERE p.position = a.position - 1), 0)
+	coalesce((SELECT p.command = e.command AND p.tenant = e.tenant FROM events p WHERE p.position = a.position - 1), 0)
 	FROM activity a CROSS JOIN events e ON e.position = a.position
 	LEFT JOIN customers c ON c.id = a.customer AND c.partner = a.partner`
 
@@ -61,7 +61,7 @@ func (m *Models) Deeds(ctx context.Context, s Scope, f DeedFilter, p Paging) (Pa
 			key: func(d Deed) []any { return []any{int64(d.Position)} },
 		}
 		l.conditions.about(s, f.CustomerID, "a.partner", "a.customer")
-		l.conditions.and(`NOT EXISTS (SELECT 1 FROM events n WHERE n.position = a.position + 1 AND n.command = e.command)`)
+		l.conditions.and(`NOT EXISTS (SELECT 1 FROM events n WHERE n.position = a.position + 1 AND n.command = e.command AND n.tenant = e.tenant)`)
 		l.conditions.any("a.action", f.Actions)
 		l.conditions.texts(f.Texts)
 		return l, l.conditions.between(ctx, tx, "a.position", f.Since, f.Until)
@@ -111,15 +111,16 @@ func (d *Deed) readEvents(ctx context.Context, tx *sqlite.Tx) error {
 	err := tx.Query(ctx, func(row *sql.Rows) error {
 		var e DeedEvent
 		var command domain.CommandID
+		var sender domain.TenantID
 		var data string
-		err := row.Scan(&e.Position, &e.Type, &data, &command)
-		if err == nil && command != d.CommandID {
+		err := row.Scan(&e.Position, &e.Type, &data, &command, &sender)
+		if err == nil && (command != d.CommandID || sender != d.ActorDetail.Tenant) {
 			return sqlite.ErrEnough
 		}
 		e.Data = json.RawMessage(data)
 		events = append([]DeedEvent{e}, events...)
 		return err
-	}, `SELECT position, type, data, command FROM events WHERE position <= ? ORDER BY position DESC`, int64(d.Position))
+	}, `SELECT position, type, data, command, tenant FROM events WHERE position <= ? ORDER BY position DESC`, int64(d.Position))
 	if err != nil {
 		return fmt.Errorf("list the events of command %s: %w", d.CommandID, err)
 	}

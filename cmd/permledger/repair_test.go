@@ -288,6 +288,38 @@ func TestRepairSetsAsideReadModelsOfAnotherLedger(t *testing.T) {
 	require.Len(t, kept, 1)
 }
 
+// TestRepairSetsAsideCommandIDsOfAnotherLog lets two copies of a ledger go on in different ways and gives one the
+// ids of the other.
+func TestRepairSetsAsideCommandIDsOfAnotherLog(t *testing.T) {
+	t.Parallel()
+	dir := filled(t)
+	other := copied(t, dir)
+	for _, at := range []string{dir, other} {
+		s := serve(t, at)
+		for range 3 {
+			s.accepted(buyerToken(t, at), "PurchaseReservation", wanted(1))
+		}
+		s.stop()
+	}
+	require.NoError(t, os.RemoveAll(ids(dir)))
+	require.NoError(t, os.CopyFS(ids(dir), os.DirFS(ids(other))))
+	s, err := launch(t, program, dir, patience)
+	if err == nil {
+		status, _ := s.health()
+		require.Equal(t, http.StatusServiceUnavailable, status)
+		s.kill()
+	}
+	r := invoke(t, dir, "repair")
+	require.Zero(t, r.code, r.stderr)
+	require.Contains(t, r.stderr, "commandids was made from another log")
+	kept, err := filepath.Glob(filepath.Join(dir, "damaged-*", "commandids"))
+	require.NoError(t, err)
+	require.Len(t, kept, 1)
+	s = serve(t, dir)
+	s.accepted(buyerToken(t, dir), "PurchaseReservation", wanted(1))
+	s.stop()
+}
+
 // health is what /readyz says.
 type health struct {
 	Position        uint64   `json:"position"`

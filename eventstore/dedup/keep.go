@@ -75,7 +75,7 @@ func (s *Store) flush(context.Context) (bool, error) {
 		return false, err
 	}
 	s.replace(func(v *view) {
-		v.segments = append(v.segments[:len(v.segments):len(v.segments)], g)
+		v.segments = append(slices.Clip(v.segments), g)
 		v.tables = v.tables[len(full):]
 	})
 	return true, nil

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/google/uuid"
 
@@ -25,7 +26,7 @@ type found struct {
 
 // load opens the segments that cover the log from its first record on without
 // gaps and removes the other files, once the log is known to hold the records
-// that all of them were made from.
+// that all of them were made from. A file that can not be read stays.
 func (s *Store) load(ctx context.Context) ([]*segment, error) {
 	files, err := scan(s.dir)
 	if err != nil {
@@ -49,6 +50,10 @@ func (s *Store) load(ctx context.Context) ([]*segment, error) {
 		}
 		if f.segment != nil {
 			_ = f.segment.retire()
+		}
+		var unread syscall.Errno
+		if errors.As(f.err, &unread) {
+			continue // it may be sound, and be read the next time
 		}
 		if err := os.Remove(f.path); err != nil {
 			s.options.Logger.Warn("a file of command ids could not be removed", "error", err)

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 
 	"github.com/google/uuid"
-	"golang.org/x/sys/unix"
 )
 
 // segment is one file of ids, open for lookups.
@@ -203,7 +202,7 @@ func (g *segment) check(pace func(bytes int) error) error {
 	// What the system keeps of the file in memory may be sound where the disk is not.
 	g.mu.RLock()
 	if !g.closed {
-		_ = unix.Fadvise(int(g.file.Fd()), 0, 0, unix.FADV_DONTNEED)
+		forget(g.file)
 	}
 	g.mu.RUnlock()
 	var first block

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,7 +108,7 @@ func Open(ctx context.Context, dir string, source Source, options Options) (*Sto
 	first := newTable(through.Sequence + 1)
 	first.through = through
 	s.view.Store(&view{segments, []*table{first}})
-	running, stop := context.WithCancel(context.Background()) //nolint:gosec // Close calls it
+	running, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.done.Go(func() { s.keep(running) })
 	s.rouse() // there may be something to merge
@@ -135,7 +136,7 @@ func (s *Store) Take(through eventstore.Cursor, commands []eventstore.CommandKey
 	next := newTable(through.Sequence + 1)
 	next.through = through
 	t.next = next
-	s.replace(func(v *view) { v.tables = append(v.tables[:len(v.tables):len(v.tables)], next) })
+	s.replace(func(v *view) { v.tables = append(slices.Clip(v.tables), next) })
 	s.rouse()
 }
 

@@ -165,7 +165,7 @@ func TestTheNumberOfFilesIsBounded(t *testing.T) {
 	}
 	settled(t, s)
 	list := files(t, dir)
-	require.Equal(t, s.Status().Segments, len(list))
+	require.Len(t, list, s.Status().Segments)
 	require.LessOrEqual(t, len(list), 3*6, "three of each size up to 600 gatherings")
 	require.Equal(t, uint64(1200), s.Status().IDs)
 	for range 20 { // as many short runs leave no more

@@ -82,7 +82,7 @@ func (f *follower) next(ctx context.Context) (more bool, err error) {
 // byCommand divides events into those of one command each.
 func byCommand(events []projections.Event) (commands [][]projections.Event) {
 	for i := range events {
-		if n := len(commands); n > 0 && commands[n-1][0].CommandID == events[i].CommandID {
+		if n := len(commands); n > 0 && commands[n-1][0].CommandID == events[i].CommandID && commands[n-1][0].Actor.Tenant == events[i].Actor.Tenant {
 			commands[n-1] = append(commands[n-1], events[i])
 		} else {
 			commands = append(commands, events[i:i+1:i+1])

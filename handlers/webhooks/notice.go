@@ -61,7 +61,7 @@ func (f *follower) noticeOf(ctx context.Context, events []projections.Event) (no
 		domain.AttemptDenied:
 		return notice{}, fmt.Errorf("event %d: nobody is told of %s", first.Position, first.Type)
 	}
-	n.id = uuid.NewSHA1(first.CommandID.UUID, []byte("webhook/"+n.event))
+	n.id = uuid.NewSHA1(first.CommandID.UUID, fmt.Appendf(nil, "webhook/%s of %s", n.event, first.Actor.Tenant))
 	return n, err
 }
 
