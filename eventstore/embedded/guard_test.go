@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
@@ -24,12 +25,20 @@ type guardedLog struct {
 	files map[string]string // of its store, by path below it
 }
 
+// patient is a context for requests on a machine that is busy with other things.
+func patient(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func newGuardedLog(t *testing.T) *guardedLog {
 	t.Helper()
 	l := &guardedLog{t: t, dir: t.TempDir()}
 	s, err := Start(t.Context(), l.options())
 	require.NoError(t, err)
-	_, err = s.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
+	_, err = s.JetStream().CreateStream(patient(t), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
 	require.NoError(t, err)
 	for i := range 9 {
 		l.publish(s, i)
@@ -49,7 +58,7 @@ func (l *guardedLog) path(name string) string { return filepath.Join(StreamDir(l
 
 func (l *guardedLog) publish(s *Server, i int) {
 	l.t.Helper()
-	_, err := s.JetStream().Publish(l.t.Context(), "s", bytes.Repeat([]byte{byte('a' + i)}, 2<<20))
+	_, err := s.JetStream().Publish(patient(l.t), "s", bytes.Repeat([]byte{byte('a' + i)}, 2<<20))
 	require.NoError(l.t, err)
 }
 
@@ -74,11 +83,11 @@ func (l *guardedLog) opens(messages int) {
 	l.t.Helper()
 	s, err := Start(l.t.Context(), l.options())
 	require.NoError(l.t, err)
-	stream, err := s.JetStream().Stream(l.t.Context(), "S")
+	stream, err := s.JetStream().Stream(patient(l.t), "S")
 	require.NoError(l.t, err)
 	require.EqualValues(l.t, messages, stream.CachedInfo().State.Msgs)
 	for sequence := range uint64(messages) {
-		_, err := stream.GetMsg(l.t.Context(), sequence+1)
+		_, err := stream.GetMsg(patient(l.t), sequence+1)
 		require.NoError(l.t, err)
 	}
 	require.NoError(l.t, s.Close())

@@ -2,6 +2,7 @@ package embedded_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
@@ -29,10 +31,12 @@ func severalBlocks(t *testing.T) (dir string, messages int) {
 	dir = t.TempDir()
 	s, err := embedded.Start(t.Context(), guarded(dir))
 	require.NoError(t, err)
-	_, err = s.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // the machine may be busy
+	defer cancel()
+	_, err = s.JetStream().CreateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
 	require.NoError(t, err)
 	for i := range 9 {
-		_, err := s.JetStream().Publish(t.Context(), "s", bytes.Repeat([]byte{byte('a' + i)}, 2<<20))
+		_, err := s.JetStream().Publish(ctx, "s", bytes.Repeat([]byte{byte('a' + i)}, 2<<20))
 		require.NoError(t, err)
 	}
 	require.NoError(t, s.Close())
@@ -66,7 +70,9 @@ func opens(t *testing.T, dir string) uint64 {
 	s, err := embedded.Start(t.Context(), guarded(dir))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()
-	stream, err := s.JetStream().Stream(t.Context(), "S")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	stream, err := s.JetStream().Stream(ctx, "S")
 	require.NoError(t, err)
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
