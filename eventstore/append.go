@@ -95,9 +95,11 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 	// inFlight says that a send may have reached the server without an answer.
 	// From then on only the log itself can tell what became of the record.
 	inFlight := false
-	wait := 10 * time.Millisecond
+	wait, patience := 10*time.Millisecond, l.firstPatience(record)
 	for {
-		sent := l.publish(ctx, expected.Sequence, record)
+		sent := l.publish(ctx, expected.Sequence, record, patience)
+		l.heard(&l.writing, sent.result != sendUnknown && sent.result != sendNobody)
+		patience *= 2
 		switch sent.result {
 		case sendStored:
 			if sent.sequence != stored.Sequence {
@@ -117,7 +119,7 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 		case sendRefused, sendNobody:
 		}
 
-		found, err := l.look(ctx, expected, record)
+		found, err := l.glance(ctx, expected, record)
 		switch {
 		case errors.Is(err, ErrIntegrity) && inFlight:
 			return Cursor{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, l.fail(err))
@@ -136,8 +138,28 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 			}
 			return Cursor{}, fmt.Errorf("append record %d: %w (%s)", stored.Sequence, ErrUnavailable, sent.err.Error())
 		}
-		wait = min(2*wait, time.Second)
+		wait = min(2*wait, longestRetry)
 	}
+}
+
+// firstPatience is how long the first send of a record waits for its answer. A
+// message lost on its way is then found while there is time to send it again. A
+// cluster loses messages whenever its leader changes, so it is given less.
+func (l *Log) firstPatience(record []byte) time.Duration {
+	if !l.opts.Shared {
+		return l.opts.AppendTimeout / 4
+	}
+	return min(firstSend+time.Duration(len(record))*time.Microsecond/10, l.opts.AppendTimeout/4)
+}
+
+// glance is look, given up early enough to send the record again.
+func (l *Log) glance(ctx context.Context, expected Cursor, record []byte) (place, error) {
+	if l.opts.Shared {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, l.opts.AppendTimeout/4)
+		defer cancel()
+	}
+	return l.look(ctx, expected, record)
 }
 
 // took notes a stored record. A mark that can not be written weakens only the
@@ -166,10 +188,11 @@ type sending struct {
 
 // publish sends a record once, behind its fence, and sorts the answer. Only
 // what is certain about this one send is reported as certain.
-func (l *Log) publish(ctx context.Context, last uint64, record []byte) sending {
-	// One send waits for a part of the time only: a message lost on its way is
-	// then found while there is time to send it again.
-	ctx, cancel := context.WithTimeout(ctx, l.opts.AppendTimeout/4)
+func (l *Log) publish(ctx context.Context, last uint64, record []byte, patience time.Duration) sending {
+	if !l.line.Up() {
+		return sending{result: sendNobody, err: errNoServer}
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	m := nats.NewMsg(l.opts.Subject)
 	m.Data = record
@@ -197,7 +220,7 @@ func (l *Log) publish(ctx context.Context, last uint64, record []byte) sending {
 		return sending{result: sendNobody, err: err}
 	case errors.Is(err, nats.ErrMaxPayload):
 		return sending{result: sendImpossible, err: fmt.Errorf("%w: %w", ErrTooLarge, err)}
-	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining), errors.Is(err, nats.ErrReconnectBufExceeded):
+	case errors.Is(err, nats.ErrReconnectBufExceeded):
 		return sending{result: sendNobody, err: err}
 	}
 	return sending{result: sendUnknown, err: err}
@@ -249,8 +272,7 @@ func (l *Log) Settle(ctx context.Context, expected Cursor, record []byte) (store
 		return false, l.fail(err)
 	}
 	if found == placeEmpty {
-		ledger, _, _ := l.Ledger()
-		barrier := Record{Version: RecordVersion, Ledger: ledger, First: expected.Position + 1, Time: later(expected.Time, time.Now()), Previous: expected.Hash, Commands: []Command{}}
+		barrier := l.barrier(expected)
 		end, err := l.put(ctx, expected, AppendRecord(nil, &barrier), barrier.Last(), barrier.Time)
 		if err == nil {
 			l.took(end)
@@ -264,6 +286,13 @@ func (l *Log) Settle(ctx context.Context, expected Cursor, record []byte) (store
 		}
 	}
 	return found == placeOurs, nil
+}
+
+// barrier is a record without commands behind a cursor. Storing it takes what
+// storing any record takes, and changes nothing.
+func (l *Log) barrier(at Cursor) Record {
+	ledger, _, _ := l.Ledger()
+	return Record{Version: RecordVersion, Ledger: ledger, First: at.Position + 1, Time: later(at.Time, time.Now()), Previous: at.Hash, Commands: []Command{}}
 }
 
 // EnsureGenesis stores the first record of a new ledger, which gives it a

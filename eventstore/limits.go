@@ -31,9 +31,15 @@ const (
 	// MaxCorrelationID bounds the correlation id of a command, in bytes.
 	MaxCorrelationID = 200
 
-	// maxConflicts is how often a group is decided again because another
-	// writer was faster, before it is answered with ErrConflict.
-	maxConflicts = 1000
+	// sharedTurn is for how long a writer of a shared log sends one group after
+	// the other while others write too, lonelyTurn while no record of theirs was
+	// seen for as long as company. Then it pauses between shortestPause and
+	// longestPause.
+	sharedTurn    = 100 * time.Millisecond
+	lonelyTurn    = time.Second
+	company       = 10 * time.Second
+	shortestPause = 5 * time.Millisecond
+	longestPause  = 100 * time.Millisecond
 
 	// DefaultAppendTimeout is how long a group waits for its record to be
 	// stored. After it the outcome is unknown.
@@ -42,9 +48,30 @@ const (
 	// DefaultTimeout is how long one request to the server may take.
 	DefaultTimeout = 5 * time.Second
 
+	// askAgain is how long a question to a cluster waits for its answer before it
+	// is asked again, and leaveAfter how long a server may leave everything
+	// without an answer before another one is tried.
+	askAgain   = 250 * time.Millisecond
+	leaveAfter = 750 * time.Millisecond
+
+	// firstSend is how long a record sent to a cluster waits for its answer
+	// before it is sent again behind the same fence; the next ones wait twice as
+	// long each.
+	firstSend = 250 * time.Millisecond
+
+	// longestRetry is the longest pause between two attempts to get on.
+	longestRetry = 200 * time.Millisecond
+
+	// electionless is how long after a replica has heard its leader no other one
+	// can be elected with its vote: an election begins after 4 s at the earliest.
+	electionless = 2500 * time.Millisecond
+
 	// pollInterval is how often the head of the stream is compared with what
 	// is known of it, so that a lost tail or a lost notice is found.
 	pollInterval = 5 * time.Second
+
+	// followAgain is the longest pause of a reader whose server cannot be asked.
+	followAgain = time.Second
 
 	// batchRecords and batchBytes bound one batched read. A batch ends with
 	// the record that reaches the bytes, so it may exceed them by one record.

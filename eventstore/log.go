@@ -37,6 +37,9 @@ type Options struct {
 	// AppendTimeout is how long Append tries to have a record stored,
 	// DefaultAppendTimeout when zero.
 	AppendTimeout time.Duration
+	// Line is the connection to a cluster, by which a silent server is left for
+	// another one. With nil the connection stays where it is.
+	Line Line
 	// Logger gets what an operator should know; nothing is logged when nil.
 	Logger *slog.Logger
 }
@@ -55,6 +58,9 @@ type Log struct {
 
 	known   atomic.Uint64 // highest sequence known to be stored
 	largest int           // bytes of one record
+
+	line            Line
+	writing, asking silence // of the server, about records and about anything
 
 	appendMu sync.Mutex // held while a record is appended
 
@@ -93,8 +99,12 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Log, erro
 	}
 	l := &Log{
 		js: js, opts: opts, prefix: apiPrefix(js), log: opts.Logger,
+		line:    ownLine{},
 		bell:    make(chan struct{}),
 		largest: min(MaxRecordBytes, int(js.Conn().MaxPayload())-headerRoom),
+	}
+	if opts.Line != nil {
+		l.line = opts.Line
 	}
 	var damaged bool
 	var err error

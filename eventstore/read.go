@@ -114,7 +114,7 @@ func (l *Log) Follow(ctx context.Context, from Cursor) iter.Seq2[Stored, error] 
 					f = nil
 				}
 				_ = sleep(ctx, wait)
-				wait = min(2*wait, pollInterval)
+				wait = min(2*wait, followAgain)
 			}
 		}
 	}

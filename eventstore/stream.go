@@ -2,7 +2,6 @@ package eventstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -201,20 +200,6 @@ func (l *Log) message(ctx context.Context, sequence uint64) ([]byte, error) {
 			return nil, err
 		}
 	}
-}
-
-// api sends one request of the JetStream API and decodes the answer.
-func (l *Log) api(ctx context.Context, subject string, body []byte, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
-	defer cancel()
-	m, err := l.js.Conn().RequestWithContext(ctx, l.prefix+subject, body)
-	if err != nil {
-		return fmt.Errorf("ask the server (%s): %w", subject, unavailable(err))
-	}
-	if err := json.Unmarshal(m.Data, answer); err != nil {
-		return fmt.Errorf("ask the server (%s): %w: %w", subject, ErrUnavailable, err)
-	}
-	return nil
 }
 
 // apiPrefix returns the prefix of the API's subjects, with its dot.

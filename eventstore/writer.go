@@ -70,7 +70,9 @@ type Writer[C, E any] struct {
 	forming   *group[C, E]     // being decided; nil when nothing has come
 	flight    *group[C, E]     // being stored; nil when none is
 	landed    chan landing     // tells how the flight ended
-	conflicts int              // flights in a row that the fence refused
+	launched  time.Time        // when the flight began
+	contested time.Time        // since when the fence has refused every flight; zero after one that was stored
+	turns     turns            // on a shared log
 	spare     *group[C, E]     // kept for its memory
 	chunks    [][]byte         // what other goroutines encoded, kept for its memory
 }
@@ -226,9 +228,14 @@ func (w *Writer[C, E]) loop(ctx context.Context) {
 		for len(w.carry) > 0 && w.forming == nil {
 			w.take(nil)
 		}
+		var turn <-chan time.Time // when it is this writer's again
 		if w.flight == nil && w.forming != nil {
-			w.launch(w.Head())
-			continue
+			wait := w.turns.wait(time.Now())
+			if wait <= 0 {
+				w.launch(w.Head())
+				continue
+			}
+			turn = time.After(wait)
 		}
 		queue := w.queue
 		if w.full() {
@@ -246,6 +253,7 @@ func (w *Writer[C, E]) loop(ctx context.Context) {
 		case l := <-w.landed:
 			w.land(ctx, l)
 		case <-bell:
+		case <-turn:
 		}
 	}
 }
@@ -355,7 +363,12 @@ func transient(err error) bool {
 
 // fold brings the decider from the writer's head to the head of the log.
 func (w *Writer[C, E]) fold(ctx context.Context) error {
-	total := w.log.known.Load()
+	total, from := w.log.known.Load(), w.Head().Sequence
+	defer func() {
+		if w.Head().Sequence > from {
+			w.turns.met(time.Now())
+		}
+	}()
 	for s, err := range w.log.Read(ctx, w.Head()) {
 		if err != nil {
 			return err

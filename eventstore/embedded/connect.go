@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,27 +51,29 @@ type External struct {
 	conn *nats.Conn
 	js   jetstream.JetStream
 	sync Sync
+	line *line
 }
 
 // Connect connects to an external server, and refuses one that is too old or
 // not known to sync every write. The connection reconnects for ever but never
 // buffers what is published meanwhile: a record is sent now or not at all.
 func Connect(ctx context.Context, url string, opts ConnectOptions) (*External, error) {
-	all := append([]nats.Option{
+	line := &line{failed: make(map[string]time.Time), left: make(map[string]time.Time)}
+	all := slices.Concat([]nats.Option{
 		nats.Name("permledger"),
 		nats.MaxReconnects(-1),
-		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectBufSize(-1),
-	}, opts.NATS...)
+	}, line.options(), opts.NATS)
 	conn, err := nats.Connect(url, all...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	e := &External{conn: conn}
+	e := &External{conn: conn, line: line}
 	if err := e.check(ctx, opts); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
+	line.begin(conn)
 	return e, nil
 }
 
@@ -124,9 +127,16 @@ func (e *External) Sync() Sync { return e.sync }
 // Synced reports whether the server is known to sync every write.
 func (e *External) Synced() bool { return e.sync == SyncSeen || e.sync == SyncAsserted }
 
+// Up reports whether a server is connected now. It never waits.
+func (e *External) Up() bool { return e.line.Up() }
+
+// Leave goes to another server of the cluster, because this one answers nothing
+// that matters. It returns at once.
+func (e *External) Leave() { e.line.Leave() }
+
 // Close closes the connection.
 func (e *External) Close() error {
-	e.conn.Close()
+	e.line.end()
 	return nil
 }
 

@@ -20,8 +20,9 @@ const (
 	streamSubject = "permledger.commits"
 )
 
-// appendTimeout is how long a command waits for its record to be stored before its outcome is unknown.
-const appendTimeout = 2 * time.Second
+// appendTimeout is how long a command waits for its record to be stored before its outcome is unknown: the sender is
+// to hear so within two seconds.
+const appendTimeout = 1800 * time.Millisecond
 
 // External says how to reach an external NATS cluster.
 type External struct {
@@ -59,11 +60,11 @@ type Store struct {
 // embedded.LockedError.
 func OpenStore(ctx context.Context, config Config) (*Store, error) {
 	s := &Store{}
-	js, err := s.carry(ctx, config)
+	js, line, err := s.carry(ctx, config)
 	if err == nil {
 		s.Log, err = eventstore.Open(ctx, js, eventstore.Options{
 			Stream: streamName, Subject: streamSubject, Dir: config.Dir,
-			Shared: config.External.URL != "", Replicas: config.External.Replicas, AppendTimeout: appendTimeout, Logger: config.Logger,
+			Shared: config.External.URL != "", Replicas: config.External.Replicas, AppendTimeout: appendTimeout, Line: line, Logger: config.Logger,
 		})
 	}
 	if err != nil {
@@ -74,28 +75,28 @@ func OpenStore(ctx context.Context, config Config) (*Store, error) {
 }
 
 // carry starts or reaches the server that holds the log.
-func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, error) {
+func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, eventstore.Line, error) {
 	if config.External.URL == "" {
 		server, err := embedded.Start(ctx, embedded.Options{Dir: config.Dir, Logger: config.Logger})
 		if err != nil {
-			return nil, fmt.Errorf("start the embedded server: %w", err)
+			return nil, nil, fmt.Errorf("start the embedded server: %w", err)
 		}
 		s.Sync, s.Restart = embedded.SyncSeen, server.Restart
 		s.release = append(s.release, server.Close)
-		return server.JetStream(), nil
+		return server.JetStream(), nil, nil
 	}
 	lock, err := embedded.LockDir(config.Dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.release = append(s.release, lock.Unlock)
 	cluster, err := embedded.Connect(ctx, config.External.URL, config.External.options())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.Sync = cluster.Sync()
 	s.release = append(s.release, cluster.Close)
-	return cluster.JetStream(), nil
+	return cluster.JetStream(), cluster, nil
 }
 
 // Close closes the log, then what carries it.
