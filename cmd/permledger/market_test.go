@@ -29,9 +29,10 @@ type market struct {
 	parties []party
 	tokens  map[string]string // by user; the admin agent's under ""
 
-	deadline time.Duration // of a request; a minute when zero
-	pause    time.Duration // after an answer of the server's own trouble; 10 ms when zero
-	pace     time.Duration // between a client's deeds
+	deadline time.Duration                      // of a request; a minute when zero
+	pause    time.Duration                      // after an answer of the server's own trouble; 10 ms when zero
+	pace     time.Duration                      // between a client's deeds
+	answered func(time.Duration, answer, error) // is told of every request, when not nil
 }
 
 // named gives the same id for the same name in every run.
@@ -181,6 +182,7 @@ func (m *market) try(ctx context.Context, s *server, d *deed) error {
 	p := m.parties[d.party]
 	var got answer
 	var err error
+	asked := time.Now()
 	if d.kind == check {
 		got, err = exchange(ctx, s.url+"/api/customers/"+p.customer+"/permissions/AzureReservedInstances/check?userId="+p.users[d.user]+"&subscriptionId="+p.subscription, http.MethodGet, m.tokens[""], "", nil)
 	} else {
@@ -189,6 +191,9 @@ func (m *market) try(ctx context.Context, s *server, d *deed) error {
 			token = m.tokens[p.users[d.user]]
 		}
 		got, err = exchange(ctx, s.url+"/api/commands/"+verb[d.kind], http.MethodPost, token, d.id, m.body(*d))
+	}
+	if m.answered != nil {
+		m.answered(time.Since(asked), got, err)
 	}
 	if err != nil {
 		d.note = err.Error()
