@@ -17,8 +17,8 @@ help: ## list the targets
 demo: build ## a ledger with a day's worth of data, tokens to try and a first command to paste
 	@bin/permledger demo
 
-run: build ## an empty ledger in $(DATA) on the embedded server
-	@bin/permledger serve --data $(DATA)
+run: build ## a ledger in $(DATA) on the embedded server, founded the first time
+	@bin/permledger serve --init --data $(DATA)
 
 build: ## bin/permledger, one static binary
 	@$(GO) build -trimpath -ldflags='-s -w' -o bin/permledger ./cmd/permledger

@@ -296,8 +296,9 @@ func (l *Log) barrier(at Cursor) Record {
 }
 
 // EnsureGenesis stores the first record of a new ledger, which gives it a
-// random id; a ledger that has one keeps it. When two nodes do this at once,
-// the fence lets one win and the other adopts the winner's ledger.
+// random id; a ledger that has one keeps it. It is ErrNoLedger where
+// Options.Found does not allow it. When two nodes do this at once, the fence
+// lets one win; the other gets a *JoinError that names the winner's ledger.
 func (l *Log) EnsureGenesis(ctx context.Context) error {
 	l.appendMu.Lock()
 	defer l.appendMu.Unlock()
@@ -309,6 +310,9 @@ func (l *Log) EnsureGenesis(ctx context.Context) error {
 			return ErrImportUnfinished
 		}
 		return nil
+	}
+	if !l.opts.Found {
+		return l.nothing("empty")
 	}
 	ledger, err := uuid.NewRandom()
 	if err != nil {
@@ -327,6 +331,10 @@ func (l *Log) EnsureGenesis(ctx context.Context) error {
 	first, err := l.genesis(ctx)
 	if err != nil {
 		return l.fail(err)
+	}
+	if l.opts.Shared && first.Hash != creating.Genesis {
+		// Nothing of this directory's own is stored, and never will be.
+		return errors.Join(l.joinError(first.Record.Ledger), removeIdentity(l.opts.Dir))
 	}
 	if err := l.identify(&first, stageCreated); err != nil {
 		return err

@@ -34,6 +34,13 @@ func (d disk) options() eventstore.Options {
 	return eventstore.Options{Stream: "LEDGER", Subject: "ledger", Dir: filepath.Join(d.dir, "node"), Timeout: time.Second}
 }
 
+// founding are the options that make a ledger there.
+func (d disk) founding() eventstore.Options {
+	opts := d.options()
+	opts.Found = true
+	return opts
+}
+
 func (d disk) stream() string {
 	return filepath.Join(d.dir, "server", "jetstream", "$G", "streams", "LEDGER")
 }
@@ -62,7 +69,7 @@ var template = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	log, err := eventstore.Open(context.Background(), s.JetStream(), d.options())
+	log, err := eventstore.Open(context.Background(), s.JetStream(), d.founding())
 	if err != nil {
 		return "", err
 	}
@@ -220,7 +227,7 @@ func TestWhatDoesNotBelongTogetherIsRefused(t *testing.T) {
 		"the identity is of another ledger": func(t *testing.T, d disk) {
 			other := disk{t.TempDir()}
 			s := other.start(t)
-			log, err := eventstore.Open(t.Context(), s.JetStream(), other.options())
+			log, err := eventstore.Open(t.Context(), s.JetStream(), other.founding())
 			require.NoError(t, err)
 			require.NoError(t, log.EnsureGenesis(t.Context()))
 			require.NoError(t, errors.Join(log.Close(), s.Close()))
@@ -266,6 +273,7 @@ func TestEditedLedgersAreFound(t *testing.T) {
 	require.NoError(t, err)
 	whole := bytes.Split(bytes.TrimSuffix(file.Bytes(), []byte("\n")), []byte("\n"))
 	require.Len(t, whole, 21)
+	ledger, _, _ := n.Log.Ledger()
 
 	for name, edit := range map[string]struct {
 		lines func(lines [][]byte) [][]byte
@@ -308,7 +316,7 @@ func TestEditedLedgersAreFound(t *testing.T) {
 			require.Equal(t, edit.at-1, report.Records)
 			require.Equal(t, max(edit.at, 2)-1, e.Position)
 
-			log, err := eventstore.Open(t.Context(), js, store.Options(t, opts.Stream))
+			log, err := eventstore.Open(t.Context(), js, store.Joining(t, opts.Stream, ledger))
 			if err == nil {
 				t.Cleanup(func() { _ = log.Close() })
 				w := eventstore.NewWriter(log, eventstoretest.NewBook(), eventstoretest.Codec{}, nil, eventstore.WriterOptions{})

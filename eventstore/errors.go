@@ -3,6 +3,8 @@ package eventstore
 import (
 	"errors"
 	"fmt"
+
+	"github.com/google/uuid"
 )
 
 // The errors of this package. Compare with errors.Is; the text is for people
@@ -53,11 +55,41 @@ var (
 	// holds records.
 	ErrNotEmpty = errors.New("the ledger is not empty: import into a new data directory")
 
+	// ErrNoLedger says that a directory or a stream holds no ledger, and that
+	// none was to be founded. Nothing was changed.
+	ErrNoLedger = errors.New("there is no ledger")
+
+	// ErrFoundingUnfinished says that a ledger was being founded and has no
+	// first record for certain. Founding it again finishes that.
+	ErrFoundingUnfinished = errors.New("the founding of this ledger did not finish: found it again")
+
 	// ErrImportUnfinished says that an import into this ledger was started
 	// and did not end. Importing the same file again continues it; otherwise
 	// remove the data directory and start over.
 	ErrImportUnfinished = errors.New("an import into this ledger did not finish: import the same file again")
 )
+
+// JoinError says that a directory is of no node, or of a node of another
+// ledger, and was not told to join the ledger it met. Nothing was changed.
+type JoinError struct {
+	// Ledger is the ledger that is there.
+	Ledger uuid.UUID
+	// Asked is the ledger that was to be joined, uuid.Nil when none was named.
+	Asked uuid.UUID
+	// Own says that Ledger is the directory's own and not only the stream's.
+	Own bool
+}
+
+// Error names the ledgers.
+func (e *JoinError) Error() string {
+	switch {
+	case e.Own:
+		return fmt.Sprintf("the directory belongs to ledger %s, not to %s", e.Ledger, e.Asked)
+	case e.Asked != uuid.Nil:
+		return fmt.Sprintf("the stream holds ledger %s, not %s", e.Ledger, e.Asked)
+	}
+	return fmt.Sprintf("the stream holds ledger %s, which this directory has not joined", e.Ledger)
+}
 
 // IntegrityError says where the ledger is not what was written, and why.
 type IntegrityError struct {

@@ -68,6 +68,18 @@ func openHeadMark(dir string) (m *headMark, damaged bool, err error) {
 	return m, m.last.Sequence == 0 && !blank, nil
 }
 
+// peekMark reads the newest mark of a directory and changes nothing.
+func peekMark(dir string) (Cursor, error) {
+	slots := make([]byte, 2*markSlot)
+	b, err := os.ReadFile(filepath.Join(dir, HeadMarkFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Cursor{}, fmt.Errorf("read the head mark: %w", err)
+	}
+	copy(slots, b)
+	newest, _ := newestMark(slots)
+	return newest, nil
+}
+
 // newestMark returns the newest mark of the two slots, the zero Cursor when none
 // can be read, and the slot to write next.
 func newestMark(slots []byte) (newest Cursor, next int64) {

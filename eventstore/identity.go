@@ -69,22 +69,21 @@ type Marks struct {
 
 // ReadMarks reads the identity and the head mark of a directory and changes
 // nothing. It returns an *IntegrityError when the identity is damaged, with the
-// rest of the marks, and ErrImportUnfinished when the ledger is not complete. A
-// ledger whose creation was interrupted has no identity yet.
+// rest of the marks, and ErrFoundingUnfinished or ErrImportUnfinished when the
+// ledger is not complete.
 func ReadMarks(dir string) (Marks, error) {
 	var marks Marks
-	slots := make([]byte, 2*markSlot)
-	b, err := os.ReadFile(filepath.Join(dir, HeadMarkFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return marks, fmt.Errorf("read the head mark: %w", err)
+	var err error
+	if marks.Head, err = peekMark(dir); err != nil {
+		return marks, err
 	}
-	copy(slots, b)
-	marks.Head, _ = newestMark(slots)
 	id, err := readIdentity(dir)
 	switch {
 	case err != nil:
 		return marks, err
-	case id == nil || id.Stage == stageCreating:
+	case id == nil:
+	case id.Stage == stageCreating:
+		return marks, ErrFoundingUnfinished
 	case id.Stage == stageImporting:
 		return marks, ErrImportUnfinished
 	default:
@@ -100,4 +99,12 @@ func (id *identity) write(dir string) error {
 		return fmt.Errorf("write the identity of the ledger: %w", err)
 	}
 	return writeFile(filepath.Join(dir, IdentityFile), append(b, '\n'))
+}
+
+// removeIdentity makes a directory one of no ledger again.
+func removeIdentity(dir string) error {
+	if err := os.Remove(filepath.Join(dir, IdentityFile)); err != nil {
+		return fmt.Errorf("remove the identity of the ledger: %w", err)
+	}
+	return SyncDir(dir)
 }

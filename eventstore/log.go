@@ -24,11 +24,19 @@ type Options struct {
 	// may use it.
 	Dir string
 	// Shared says that the server is not this process's own: other nodes may
-	// append to the same ledger. A directory without an identity then adopts
-	// the ledger it finds, new records of others are watched for, and a
+	// append to the same ledger. New records of others are watched for, and a
 	// refusal is answered only after the head has been asked for. With false,
 	// a stream found without an identity file is an integrity failure.
 	Shared bool
+	// Found allows a ledger to begin here, by EnsureGenesis or Import, and a
+	// beginning that was interrupted to be gone on with. A ledger that is
+	// there already is just opened. Without it nothing ever makes a ledger of
+	// an empty directory or an empty stream.
+	Found bool
+	// Join is the ledger that a directory without an identity becomes a node
+	// of. It needs Shared, and excludes Found. A directory that has an
+	// identity needs no Join; one that is given must agree with it.
+	Join uuid.UUID
 	// Replicas is the number of replicas of a new stream, 1 when zero.
 	Replicas int
 	// Timeout is how long one request to the server may take, DefaultTimeout
@@ -73,13 +81,15 @@ type Log struct {
 	closed  bool
 }
 
-// Open opens the ledger, and creates its stream when there is none and never
-// was one. It writes no record: a new ledger gets its first one from
-// EnsureGenesis, or by Import.
+// Open opens a ledger. It writes no record: a new ledger, which Options.Found
+// allows, gets its first one from EnsureGenesis, or by Import.
 //
-// It returns an *IntegrityError when stream, identity and head mark do not
-// belong together: a missing, emptied, foreign or shortened stream, or a stream
-// whose identity file is missing.
+// Where there is no ledger it returns ErrNoLedger, where one was not finished
+// ErrFoundingUnfinished or ErrImportUnfinished, and a *JoinError where a
+// directory without an identity meets the ledger of others; none of these
+// changes the directory or the server. It returns an *IntegrityError when
+// stream, identity and head mark do not belong together: a missing, emptied,
+// foreign or shortened stream, or a stream whose identity file is missing.
 func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Log, error) {
 	if opts.Stream == "" || opts.Subject == "" || opts.Dir == "" {
 		return nil, errors.New("open the ledger: stream, subject and directory are required")
@@ -94,8 +104,8 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Log, erro
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open the ledger: %w", err)
+	if opts.Join != uuid.Nil && (opts.Found || !opts.Shared) {
+		return nil, errors.New("open the ledger: only a shared ledger can be joined, and it is not founded then")
 	}
 	l := &Log{
 		js: js, opts: opts, prefix: apiPrefix(js), log: opts.Logger,
@@ -105,6 +115,12 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Log, erro
 	}
 	if opts.Line != nil {
 		l.line = opts.Line
+	}
+	if err := l.admit(ctx); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
 	var damaged bool
 	var err error
@@ -132,13 +148,13 @@ func (l *Log) establish(ctx context.Context) error {
 		return &IntegrityError{Reason: fmt.Sprintf("this directory belongs to stream %s, not %s", id.Stream, l.opts.Stream)}
 	}
 	established := id != nil && id.Stage != stageCreating
-	if id == nil && mark.Sequence > 0 {
-		return &IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but the head mark knows a ledger of %d records", IdentityFile, mark.Sequence)}
-	}
 	state, err := l.state(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if established {
 			return &IntegrityError{Reason: fmt.Sprintf("stream %s is missing, but it held ledger %s", l.opts.Stream, id.Ledger)}
+		}
+		if !l.opts.Found {
+			return l.nothing("missing")
 		}
 		if err := l.createStream(ctx); err != nil {
 			return err
@@ -153,6 +169,9 @@ func (l *Log) establish(ctx context.Context) error {
 	if state.LastSeq == 0 {
 		if established && id.Stage != stageImporting || mark.Sequence > 0 {
 			return &IntegrityError{Position: 1, Sequence: 1, Reason: fmt.Sprintf("stream %s is empty, but it held ledger %s", l.opts.Stream, id.Ledger)}
+		}
+		if !l.opts.Found {
+			return l.nothing("empty")
 		}
 		if id != nil && id.Stage == stageImporting {
 			l.id = id
@@ -174,6 +193,11 @@ func (l *Log) recognise(ctx context.Context, id *identity) error {
 	genesis, err := l.genesis(ctx)
 	if err != nil {
 		return err
+	}
+	if l.id == nil {
+		if err := l.may(&genesis, id); err != nil {
+			return err
+		}
 	}
 	if l.id == nil || l.id.Stage == stageCreating {
 		if err := l.identify(&genesis, stageCreated); err != nil {

@@ -36,7 +36,7 @@ func TestACrashWhileTheLedgerIsCreatedIsNoLoss(t *testing.T) {
 	for _, stored := range []bool{false, true} {
 		d := disk{t.TempDir()}
 		s := d.start(t)
-		log, err := eventstore.Open(t.Context(), s.JetStream(), d.options())
+		log, err := eventstore.Open(t.Context(), s.JetStream(), d.founding())
 		require.NoError(t, err)
 		require.NoError(t, log.EnsureGenesis(t.Context()))
 		first, _, _ := log.Ledger()
@@ -47,7 +47,7 @@ func TestACrashWhileTheLedgerIsCreatedIsNoLoss(t *testing.T) {
 			require.NoError(t, os.RemoveAll(d.stream()))
 		}
 		s = d.start(t)
-		log, err = eventstore.Open(t.Context(), s.JetStream(), d.options())
+		log, err = eventstore.Open(t.Context(), s.JetStream(), d.founding())
 		require.NoError(t, err)
 		require.NoError(t, log.EnsureGenesis(t.Context()))
 		again, _, _ := log.Ledger()
@@ -224,7 +224,8 @@ func TestAFollowerOutlivesAnOutage(t *testing.T) {
 	opts := direct.Options(t, eventstoretest.Stream())
 	n := direct.Node(t, opts, nil)
 
-	reader := direct.Options(t, opts.Stream)
+	ledger, _, _ := n.Log.Ledger()
+	reader := direct.Joining(t, opts.Stream, ledger)
 	reader.Timeout = 300 * time.Millisecond
 	log, err := eventstore.Open(t.Context(), eventstoretest.Connect(t, proxy.URL()), reader)
 	require.NoError(t, err)

@@ -48,7 +48,7 @@ func (w *written) String() string {
 func opened(t *testing.T) (*Handler, *auth.Dev, *written) {
 	t.Helper()
 	dir := t.TempDir()
-	l, err := ledger.Open(t.Context(), ledger.Config{Dir: dir})
+	l, err := ledger.Open(t.Context(), ledger.Config{Dir: dir, Found: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	key, err := auth.OpenDev(dir)

@@ -17,7 +17,7 @@ import (
 )
 
 type backupCommand struct {
-	storeFlags
+	nodeFlags
 	To string `arg:"" help:"A new file, or a directory that gets one named after ledger and head." type:"path" placeholder:"FILE|DIR"`
 }
 

@@ -36,7 +36,7 @@ func openBenchStore(ctx context.Context, dir string, unsynced bool) (*benchStore
 	if s.server, err = embedded.Start(ctx, embedded.Options{Dir: dir, Unsynced: unsynced}); err != nil {
 		return nil, err
 	}
-	s.log, err = eventstore.Open(ctx, s.server.JetStream(), eventstore.Options{Stream: benchStream, Subject: benchSubject, Dir: dir})
+	s.log, err = eventstore.Open(ctx, s.server.JetStream(), eventstore.Options{Stream: benchStream, Subject: benchSubject, Dir: dir, Found: true})
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}

@@ -23,7 +23,7 @@ const (
 
 // openLive opens a new ledger with prepared customers.
 func openLive(ctx context.Context, b *bench, dir string, customers int) (*benchLive, error) {
-	opened, err := ledger.Open(ctx, ledger.Config{Dir: dir})
+	opened, err := ledger.Open(ctx, ledger.Config{Dir: dir, Found: true})
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ type original struct {
 func newOriginal(t *testing.T, random *rand.Rand, killed bool) *original {
 	t.Helper()
 	o := &original{dir: filepath.Join(t.TempDir(), "ledger")}
-	s := relaunched(t, program, o.dir)
+	s := relaunched(t, program, o.dir, "--init")
 	o.market = newMarket(t, o.dir, 2, 4)
 	o.market.register(s)
 	act := func() {

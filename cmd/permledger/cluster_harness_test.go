@@ -28,7 +28,6 @@ type cluster struct {
 	servers [3]*natsProcess
 	nodes   []*node
 	binary  string
-	init    []string // what else the first start of a node is told
 }
 
 // natsProcess is a NATS server that can be killed and started again.
@@ -202,10 +201,12 @@ func (c *cluster) join(dir string, flags ...string) *node {
 		urls = append(urls, "nats://"+c.net.between(c.t, n.name, s.name, s.client))
 	}
 	n.flags = append([]string{"--nats", strings.Join(urls, ","), "--nats-sync-always", "--replicas", "3"}, flags...)
+	begin := []string{"--init"}
 	if len(c.nodes) > 0 {
 		shareKey(c.t, c.nodes[0].dir, dir)
+		begin = []string{"--join", ledgerID(c.t, c.nodes[0].dir)}
 	}
-	n.target = aim(c.serving(n, c.init...))
+	n.target = aim(c.serving(n, begin...))
 	c.nodes = append(c.nodes, n)
 	return n
 }

@@ -188,7 +188,7 @@ func siege(t *testing.T, binary string, random *rand.Rand, longest time.Duration
 			s.kill()
 		}
 	}
-	r.findings, r.accepted, r.refused = audit(t, exported(t, t.TempDir(), c.direct()...), m, r.deeds)
+	r.findings, r.accepted, r.refused = audit(t, exported(t, c.nodes[0].dir, c.direct()...), m, r.deeds)
 	if !sound {
 		return r
 	}

@@ -33,9 +33,6 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 	if a.Server != "" {
 		return a.reach(a.Server)
 	}
-	if err := a.mustExist(); err != nil {
-		return nil, err
-	}
 	s, err := a.openHere(ctx)
 	if _, locked := errors.AsType[*embedded.LockedError](err); !locked {
 		return s, err

@@ -31,7 +31,10 @@ func (c *demoCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.serve(ctx, listener, keys, storeFlags{}, a.webhooksAt(listener.Addr()), func(address string) error {
+	config := storeFlags{}.config(a)
+	config.Found = true
+	open := func() (auth.Authenticator, error) { return keys, nil }
+	return a.serve(ctx, listener, open, config, a.webhooksAt(listener.Addr()), func(address string) error {
 		told, err := a.playDemo(ctx, keys, address)
 		if err != nil {
 			return fmt.Errorf("fill the demo ledger: %w", err)

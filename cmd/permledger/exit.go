@@ -8,6 +8,7 @@ import (
 
 	"permledger/eventstore"
 	"permledger/handlers/client"
+	"permledger/handlers/ledger"
 )
 
 // The exit codes are a contract for scripts.
@@ -33,10 +34,11 @@ var errNoToken = errors.New("no token: make one with permledger token --role …
 
 func exitCode(err error) int {
 	var u *usage
+	var refused *ledger.RefusedError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &u):
+	case errors.As(err, &u), errors.As(err, &refused):
 		return exitUsage
 	case errors.Is(err, errNotAllowed):
 		return exitRefused

@@ -9,7 +9,7 @@ import (
 )
 
 type exportCommand struct {
-	storeFlags
+	nodeFlags
 	File string `arg:"" optional:"" help:"Where to write; standard output when absent or -." default:"-"`
 }
 

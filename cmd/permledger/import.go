@@ -36,7 +36,9 @@ func (c *importCommand) fill(ctx context.Context, a *app, file io.Reader, done f
 	if c.NATS == "" {
 		return ledger.Load(ctx, a.Data, eventstore.Lines(file), done)
 	}
-	store, err := ledger.OpenStore(ctx, c.config(a))
+	config := c.config(a)
+	config.Found = true
+	store, err := ledger.OpenStore(ctx, config)
 	if err != nil {
 		return eventstore.Report{}, err
 	}

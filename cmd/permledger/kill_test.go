@@ -106,6 +106,12 @@ func TestG1NothingAcknowledgedIsMissingAfterKill9(t *testing.T) {
 // interrupted runs the program and kills it at a random moment, mostly before it has done anything.
 func interrupted(t *testing.T, dir string, random *rand.Rand, args ...string) {
 	t.Helper()
+	killedAfter(t, time.Duration(random.Int64N(int64(300*time.Millisecond))), dir, args...)
+}
+
+// killedAfter runs the program and kills it unless it has ended by then.
+func killedAfter(t *testing.T, d time.Duration, dir string, args ...string) {
+	t.Helper()
 	cmd := exec.Command(program, append([]string{"--data", dir}, args...)...)
 	cmd.Env = environment()
 	require.NoError(t, cmd.Start())
@@ -116,7 +122,7 @@ func interrupted(t *testing.T, dir string, random *rand.Rand, args ...string) {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(time.Duration(random.Int64N(int64(300 * time.Millisecond)))):
+	case <-time.After(d):
 		_ = cmd.Process.Kill()
 		<-ended
 	}

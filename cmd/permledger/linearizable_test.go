@@ -100,7 +100,7 @@ type trial struct {
 func tryout(t *testing.T, binary string, random *rand.Rand, size int64, kills int) trial {
 	t.Helper()
 	dir := t.TempDir()
-	s := relaunched(t, binary, dir)
+	s := relaunched(t, binary, dir, "--init")
 	m := newMarket(t, dir, 3, 10)
 	m.register(s)
 	aimed := aim(s)

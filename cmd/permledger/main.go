@@ -21,6 +21,7 @@ type cli struct {
 	Output string `short:"o" help:"Form of results: ${enum}." enum:"table,json,jsonl,csv" default:"table"`
 	Quiet  bool   `short:"q" help:"No progress and no remarks."`
 
+	Init      initCommand  `cmd:"" help:"Found a ledger where there is none."`
 	Serve     serveCommand `cmd:"" help:"Serve the ledger over HTTP."`
 	Demo      demoCommand  `cmd:"" help:"Serve a fresh ledger with a day's worth of data."`
 	MakeToken tokenCommand `cmd:"" name:"token" help:"Make a development token."`

@@ -147,7 +147,7 @@ func (e exchangedByClient) replay(t *testing.T, s *server, changed *strings.Repl
 // relecloud is the recorded partner with its customer, and what lets the customer have a policy.
 func relecloud(t *testing.T, dir string) (*server, string) {
 	t.Helper()
-	s := serve(t, dir)
+	s := serve(t, dir, "--init")
 	admin := mint(t, dir, "--role", "AdminAgent", "--partner", fabrikam, "--upn", "mei@fabrikam.example")
 	s.accepted(admin, "RegisterPartner", map[string]any{"name": "Fabrikam", "country": "TW", "currency": "USD"})
 	s.accepted(admin, "RegisterCustomer", map[string]any{"customerId": contoso, "companyName": "Relecloud", "domain": "relecloud.example"})

@@ -40,7 +40,7 @@ var (
 // registered starts a server with the partner and its customer, and gives the admin agent's token.
 func registered(t *testing.T, dir string) (*server, string) {
 	t.Helper()
-	s := serve(t, dir)
+	s := serve(t, dir, "--init")
 	admin := mint(t, dir, "--role", "AdminAgent", "--partner", fabrikam, "--upn", "mei@fabrikam.example")
 	s.accepted(admin, "RegisterPartner", map[string]any{"name": "Fabrikam", "country": "TW", "currency": "USD"})
 	s.accepted(admin, "RegisterCustomer", map[string]any{"customerId": contoso, "companyName": "Contoso", "domain": "contoso.example"})

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
+	"permledger/eventstore"
 	"permledger/handlers/ledger"
 )
 
@@ -13,7 +15,7 @@ type repairCommand struct {
 
 // Run is for a ledger that nothing serves. A record that neither copy holds intact is exit code 6.
 func (c *repairCommand) Run(ctx context.Context, a *app) error {
-	if err := a.mustExist(); err != nil {
+	if err := ledger.Check(a.Data); err != nil && !errors.Is(err, eventstore.ErrIntegrity) {
 		return err
 	}
 	bar := a.progress("records compared", 0)

@@ -10,7 +10,7 @@ import (
 )
 
 type replayCommand struct {
-	storeFlags
+	nodeFlags
 	To   string `help:"Stop at a position, or at a time (RFC 3339), and build into a directory of its own." placeholder:"POSITION|TIME"`
 	Into string `help:"Directory for --to; it must not exist." default:"./permledger-replay" type:"path" placeholder:"DIR"`
 }

@@ -10,6 +10,7 @@ import (
 
 	"permledger/eventstore"
 	"permledger/eventstore/archive"
+	"permledger/eventstore/embedded"
 	"permledger/handlers/ledger"
 )
 
@@ -20,12 +21,8 @@ type restoreCommand struct {
 // Run checks the whole backup before it writes anything, fills the data directory, and reads all of it
 // again before it becomes a ledger.
 func (c *restoreCommand) Run(ctx context.Context, a *app) error {
-	entries, err := os.ReadDir(a.Data)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read the data directory: %w", err)
-	}
-	if len(entries) > 0 {
-		return usageError("%s is not empty: give a new directory with --data", a.Data)
+	if err := restorable(a.Data); err != nil {
+		return err
 	}
 	file, err := os.Open(c.File)
 	if err != nil {
@@ -53,4 +50,18 @@ func (c *restoreCommand) Run(ctx context.Context, a *app) error {
 		return fmt.Errorf("%w: the backup changed while it was restored: remove %s", eventstore.ErrIntegrity, a.Data)
 	}
 	return a.writeOne(report, []column{{"Ledger", "ledger"}, {"Records", "records"}, {"Events", "events"}, {"Position", "head.position"}, headColumn})
+}
+
+// restorable refuses a directory that holds anything, unless it is of a restore that did not finish.
+func restorable(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the data directory: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() != embedded.LockFile && !errors.Is(ledger.Check(dir), ledger.ErrLoadUnfinished) {
+			return usageError("%s is not empty: give a new directory with --data", dir)
+		}
+	}
+	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/google/uuid"
+
 	"permledger/domain"
 	"permledger/handlers"
 	"permledger/handlers/auth"
@@ -20,7 +22,8 @@ import (
 )
 
 type serveCommand struct {
-	storeFlags
+	nodeFlags
+	Init         bool     `help:"Found a ledger first if there is none."`
 	Listen       string   `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:8080"`
 	Auth         string   `help:"${enum}: development tokens on loopback, or those of an OpenID Connect issuer." enum:"dev,oidc" default:"dev"`
 	OIDCIssuer   string   `name:"oidc-issuer" help:"Issuer, exactly as in the tokens' iss." placeholder:"URL"`
@@ -33,6 +36,13 @@ type serveCommand struct {
 
 // Run serves until it is told to stop.
 func (c *serveCommand) Run(ctx context.Context, a *app) error {
+	config, err := c.config(a)
+	if err != nil {
+		return err
+	}
+	if config.Found = c.Init; c.Init && c.Join != uuid.Nil {
+		return usageError("--init founds a ledger and --join becomes a node of one that is there: give one of them")
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -45,7 +55,7 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return a.serve(ctx, listener, authenticator, c.storeFlags, hooks, func(string) error { return nil })
+	return a.serve(ctx, listener, authenticator, config, hooks, func(string) error { return nil })
 }
 
 // webhooks says whether and from where this node delivers. Development tokens are for loopback alone, so that
@@ -72,12 +82,15 @@ func (a *app) webhooksAt(address net.Addr) webhooks.Options {
 	return webhooks.Options{Dir: filepath.Join(a.Data, "webhooks"), PublicURL: "http://" + address.String(), Reach: webhooks.Reach{Loopback: true}}
 }
 
-func (c *serveCommand) authenticator(ctx context.Context, a *app, address net.Addr) (auth.Authenticator, error) {
+// opener opens what knows the tokens once there is a ledger: nothing is left in a directory of none.
+type opener func() (auth.Authenticator, error)
+
+func (c *serveCommand) authenticator(ctx context.Context, a *app, address net.Addr) (opener, error) {
 	if c.Auth == "dev" {
 		if err := auth.RequireLoopback(address); err != nil {
 			return nil, usageError("--auth dev: %v", err)
 		}
-		return auth.OpenDev(a.Data)
+		return func() (auth.Authenticator, error) { return auth.OpenDev(a.Data) }, nil
 	}
 	config := auth.OIDCConfig{Issuer: c.OIDCIssuer, Audience: c.OIDCAudience}
 	for _, p := range c.OIDCPartners {
@@ -87,19 +100,23 @@ func (c *serveCommand) authenticator(ctx context.Context, a *app, address net.Ad
 		}
 		config.Partners = append(config.Partners, id)
 	}
-	return auth.NewOIDC(ctx, config)
+	authenticator, err := auth.NewOIDC(ctx, config)
+	return func() (auth.Authenticator, error) { return authenticator, nil }, err
 }
 
 // serve opens the ledger, says where it serves, and serves until the context ends. Ready is called once
 // requests are answered; its error ends the server.
-func (a *app) serve(ctx context.Context, listener net.Listener, authenticator auth.Authenticator, flags storeFlags, hooks webhooks.Options, ready func(address string) error) error {
+func (a *app) serve(ctx context.Context, listener net.Listener, open opener, config ledger.Config, hooks webhooks.Options, ready func(address string) error) error {
 	bar := a.progress("records folded", 0)
-	config := flags.config(a)
 	config.Progress = bar.at
 	l, err := ledger.Open(ctx, config)
 	bar.stop()
 	if err != nil {
 		return errors.Join(err, listener.Close())
+	}
+	authenticator, err := open()
+	if err != nil {
+		return errors.Join(err, listener.Close(), l.Close())
 	}
 	err = a.serveLedger(ctx, listener, handlers.New(l, authenticator, handlers.Options{Logger: config.Logger, Webhooks: hooks}), config.Logger, ready)
 	return errors.Join(err, l.Close())

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
+
+	"github.com/google/uuid"
 
 	"permledger/handlers/ledger"
 )
@@ -32,24 +30,28 @@ func (f storeFlags) config(a *app) ledger.Config {
 	}
 }
 
-// open opens the log of an existing ledger.
-func (f storeFlags) open(ctx context.Context, a *app) (*ledger.Store, error) {
-	if err := a.mustExist(); err != nil && f.NATS == "" {
-		return nil, err
-	}
-	return ledger.OpenStore(ctx, f.config(a))
+// nodeFlags are storeFlags for the commands that open a ledger that is there.
+type nodeFlags struct {
+	storeFlags
+	Join uuid.UUID `name:"join" help:"Ledger on the cluster that an empty data directory becomes a node of." placeholder:"LEDGER-ID"`
 }
 
-// mustExist keeps commands that look at a ledger from creating one at a mistyped path.
-func (a *app) mustExist() error {
-	entries, err := os.ReadDir(a.Data)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return usageError("there is no ledger in %s: give its directory with --data, or start one with permledger serve", a.Data)
+func (f nodeFlags) config(a *app) (ledger.Config, error) {
+	config := f.storeFlags.config(a)
+	config.Join = f.Join
+	if f.Join != uuid.Nil && f.NATS == "" {
+		return config, usageError("--join goes with --nats: only a ledger on a cluster has several nodes")
 	}
+	return config, nil
+}
+
+// open opens the log of an existing ledger.
+func (f nodeFlags) open(ctx context.Context, a *app) (*ledger.Store, error) {
+	config, err := f.config(a)
 	if err != nil {
-		return fmt.Errorf("read the data directory: %w", err)
+		return nil, err
 	}
-	return nil
+	return ledger.OpenStore(ctx, config)
 }
 
 // runningFile is where a server notes its address for commands on the same data directory.

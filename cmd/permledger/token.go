@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -8,7 +9,9 @@ import (
 	"github.com/google/uuid"
 
 	"permledger/domain"
+	"permledger/eventstore"
 	"permledger/handlers/auth"
+	"permledger/handlers/ledger"
 )
 
 type tokenCommand struct {
@@ -26,6 +29,9 @@ func (c *tokenCommand) Run(a *app) error {
 	t, err := c.token()
 	if err != nil {
 		return err
+	}
+	if err := ledger.Check(a.Data); err != nil && !errors.Is(err, eventstore.ErrIntegrity) {
+		return err // no key is left in a directory of no ledger
 	}
 	keys, err := auth.OpenDev(a.Data)
 	if err != nil {

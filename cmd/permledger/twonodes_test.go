@@ -16,6 +16,8 @@ import (
 
 	"github.com/anishathalye/porcupine"
 	"github.com/stretchr/testify/require"
+
+	"permledger/eventstore"
 )
 
 // natsServer builds the NATS server that this program is made with, once for all tests.
@@ -76,6 +78,14 @@ func shareKey(t *testing.T, from, to string) {
 	require.NoError(t, os.WriteFile(filepath.Join(to, "dev-token-key.pem"), key, 0o600))
 }
 
+// ledgerID reads which ledger a data directory belongs to.
+func ledgerID(t *testing.T, dir string) string {
+	t.Helper()
+	marks, err := eventstore.ReadMarks(dir)
+	require.NoError(t, err)
+	return marks.Ledger.String()
+}
+
 // race lets clients act on two nodes of one ledger while one of them is paused and one is killed.
 func race(t *testing.T, binary string, random *rand.Rand, size int64) trial {
 	t.Helper()
@@ -83,9 +93,9 @@ func race(t *testing.T, binary string, random *rand.Rand, size int64) trial {
 	dirs := []string{t.TempDir(), t.TempDir()}
 	m := newMarket(t, dirs[0], 3, 10)
 	shareKey(t, dirs[0], dirs[1])
-	nodes := []*server{relaunched(t, binary, dirs[0], flags...), nil}
+	nodes := []*server{relaunched(t, binary, dirs[0], append(flags, "--init")...), nil}
 	m.register(nodes[0])
-	nodes[1] = relaunched(t, binary, dirs[1], flags...)
+	nodes[1] = relaunched(t, binary, dirs[1], append(flags, "--join", ledgerID(t, dirs[0]))...)
 	targets := []*target{aim(nodes[0]), aim(nodes[1])}
 	c := m.enter(random, 8, targets...)
 
@@ -116,7 +126,7 @@ func race(t *testing.T, binary string, random *rand.Rand, size int64) trial {
 	for _, n := range nodes {
 		n.stop()
 	}
-	r.findings, r.accepted, r.refused = audit(t, exported(t, t.TempDir(), flags...), m, r.deeds)
+	r.findings, r.accepted, r.refused = audit(t, exported(t, dirs[0], flags...), m, r.deeds)
 	r.order = linearizable(m, decided(r.deeds))
 	head, models := verified(t, dirs[0], flags...)
 	otherHead, otherModels := verified(t, dirs[1], flags...)

@@ -13,7 +13,7 @@ import (
 )
 
 type verifyCommand struct {
-	storeFlags
+	nodeFlags
 	Models bool `help:"Also build the read models again beside the ledger's and compare their content."`
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -34,23 +35,37 @@ type Node struct {
 	dir    string
 }
 
-// Options returns options for a stream, in a directory that ends with the test.
+// Options returns options that found a ledger, in a directory that ends with the
+// test.
 func (s Store) Options(tb testing.TB, stream string) eventstore.Options {
 	return eventstore.Options{
 		Stream: stream, Subject: "toy." + stream, Dir: tb.TempDir(), Shared: true, Replicas: s.Replicas,
-		AppendTimeout: 20 * time.Second,
+		AppendTimeout: 20 * time.Second, Found: true,
 	}
+}
+
+// Joining returns options for one more node of a ledger, in a directory that
+// ends with the test.
+func (s Store) Joining(tb testing.TB, stream string, ledger uuid.UUID) eventstore.Options {
+	opts := s.Options(tb, stream)
+	opts.Found, opts.Join = false, ledger
+	return opts
 }
 
 // Stream returns a stream name of its own.
 func Stream() string { return "T" + uuid.NewString()[:13] }
 
-// Node starts a node.
+// Node starts a node. Options that found a ledger join the one that the stream
+// holds already.
 func (s Store) Node(tb testing.TB, opts eventstore.Options, idx eventstore.Index) *Node {
 	tb.Helper()
 	n := &Node{Book: NewBook(), Faults: &Faults{JetStream: s.JetStream(tb)}, dir: opts.Dir}
 	var err error
 	n.Log, err = eventstore.Open(tb.Context(), n.Faults, opts)
+	if other, ok := errors.AsType[*eventstore.JoinError](err); ok && opts.Found {
+		opts.Found, opts.Join = false, other.Ledger
+		n.Log, err = eventstore.Open(tb.Context(), n.Faults, opts)
+	}
 	require.NoError(tb, err)
 	n.Writer = eventstore.NewWriter(n.Log, n.Book, Codec{}, idx, eventstore.WriterOptions{})
 	tb.Cleanup(n.Close)
@@ -67,18 +82,18 @@ func (n *Node) Close() {
 // Contract runs what every store has to keep.
 func Contract(t *testing.T, store Store) {
 	for name, test := range map[string]func(*testing.T, Store){
-		"two nodes that create a ledger at once agree on one": oneGenesis,
-		"what is recorded can be read, followed and found":    readBack,
-		"G3 two writers never decide on a stale state":        twoWriters,
-		"a lost acknowledgement is resolved both ways":        lostAck,
-		"G4 parallel duplicates have one effect":              parallelDuplicates,
-		"G4 an id is not taken for other content":             reusedID,
-		"a dry run leaves no trace":                           dryRun,
-		"a refusal leaves no trace":                           refusal,
-		"already so is recorded":                              alreadySo,
-		"an append behind an old head is refused":             fence,
-		"a group larger than a record is split":               largeGroups,
-		"an export imports to the same head":                  exportImport,
+		"of nodes that found a ledger at once one does":    oneGenesis,
+		"what is recorded can be read, followed and found": readBack,
+		"G3 two writers never decide on a stale state":     twoWriters,
+		"a lost acknowledgement is resolved both ways":     lostAck,
+		"G4 parallel duplicates have one effect":           parallelDuplicates,
+		"G4 an id is not taken for other content":          reusedID,
+		"a dry run leaves no trace":                        dryRun,
+		"a refusal leaves no trace":                        refusal,
+		"already so is recorded":                           alreadySo,
+		"an append behind an old head is refused":          fence,
+		"a group larger than a record is split":            largeGroups,
+		"an export imports to the same head":               exportImport,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,25 +104,39 @@ func Contract(t *testing.T, store Store) {
 
 func oneGenesis(t *testing.T, store Store) {
 	stream := Stream()
-	logs := make([]*eventstore.Log, 3)
-	var wg sync.WaitGroup
+	logs, dirs := make([]*eventstore.Log, 3), make([]string, 3)
 	for i := range logs {
-		log, err := eventstore.Open(t.Context(), store.JetStream(t), store.Options(t, stream))
+		opts := store.Options(t, stream)
+		log, err := eventstore.Open(t.Context(), store.JetStream(t), opts)
 		require.NoError(t, err)
 		defer func() { _ = log.Close() }()
-		logs[i] = log
+		logs[i], dirs[i] = log, opts.Dir
 	}
 	errs := make([]error, len(logs))
+	var wg sync.WaitGroup
 	for i, log := range logs {
 		wg.Go(func() { errs[i] = log.EnsureGenesis(t.Context()) })
 	}
 	wg.Wait()
-	require.NoError(t, errors.Join(errs...))
-	first, genesis, ok := logs[0].Ledger()
+	won := slices.Index(errs, nil)
+	require.NotEqual(t, -1, won, "%v", errs)
+	ledger, genesis, ok := logs[won].Ledger()
 	require.True(t, ok)
-	for _, log := range logs {
+	for i, log := range logs {
+		if i != won {
+			var join *eventstore.JoinError
+			require.ErrorAs(t, errs[i], &join, "one ledger, and one founder")
+			require.Equal(t, ledger, join.Ledger)
+			require.NoError(t, log.Close())
+			opts := store.Joining(t, stream, ledger)
+			opts.Dir = dirs[i]
+			var err error
+			log, err = eventstore.Open(t.Context(), store.JetStream(t), opts)
+			require.NoError(t, err)
+			defer func() { _ = log.Close() }()
+		}
 		id, g, _ := log.Ledger()
-		require.Equal(t, first, id)
+		require.Equal(t, ledger, id)
 		require.Equal(t, genesis, g)
 		head, err := log.Head(t.Context())
 		require.NoError(t, err)

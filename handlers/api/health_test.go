@@ -50,11 +50,11 @@ func TestFiguresAreServed(t *testing.T) {
 func TestABrokenLedgerAnswersNothingAndSaysWhy(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	l, err := ledger.Open(t.Context(), ledger.Config{Dir: dir})
+	l, err := ledger.Open(t.Context(), ledger.Config{Dir: dir, Found: true})
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
 	require.NoError(t, os.Remove(filepath.Join(dir, "ledger.json")))
-	broken, err := ledger.Open(t.Context(), ledger.Config{Dir: dir})
+	broken, err := ledger.Open(t.Context(), ledger.Config{Dir: dir, Found: true})
 	require.NoError(t, err, "a broken ledger opens, to say what is wrong")
 	t.Cleanup(func() { require.NoError(t, broken.Close()) })
 	require.Error(t, broken.Fault())

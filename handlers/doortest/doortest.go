@@ -58,7 +58,7 @@ func open(options func(dir string) handlers.Options) (*Ledger, error) {
 	if l.Tokens, err = auth.OpenDev(dir); err != nil {
 		return nil, err
 	}
-	if l.Book, err = ledger.Open(context.Background(), ledger.Config{Dir: dir}); err != nil {
+	if l.Book, err = ledger.Open(context.Background(), ledger.Config{Dir: dir, Found: true}); err != nil {
 		return nil, err
 	}
 	l.Handler = handlers.New(l.Book, l.Tokens, options(dir))

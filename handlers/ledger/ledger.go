@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"permledger/domain"
 	"permledger/eventstore"
 	"permledger/eventstore/archive"
@@ -24,7 +26,11 @@ const archiveAtEnd = 5 * time.Second
 type Config struct {
 	Dir      string   // data directory, created with mode 0700 when absent
 	External External // cluster that holds the log; the embedded server when its URL is empty
-	Logger   *slog.Logger
+	// Found lets a ledger begin where there is none; one that is there is just opened.
+	Found bool
+	// Join is the ledger of the cluster that a directory without an identity becomes a node of.
+	Join   uuid.UUID
+	Logger *slog.Logger
 	// Progress is told how much of the log has been folded at the start; it may be nil.
 	Progress func(done, total uint64)
 }
@@ -46,8 +52,9 @@ type Ledger struct {
 	fault error // why the ledger does not serve; guarded by mu
 }
 
-// Open opens or creates a ledger and folds its log. A ledger whose integrity is broken opens too: it
-// executes and answers nothing, and Fault says why. Other errors mean that it could not be opened.
+// Open opens a ledger, or founds one where Config.Found allows it, and folds its log. A ledger whose
+// integrity is broken opens too: it executes and answers nothing, and Fault says why. Other errors mean
+// that it could not be opened, a *RefusedError that there is none.
 func Open(ctx context.Context, config Config) (*Ledger, error) {
 	l := &Ledger{config: config, book: domain.NewBook()}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -57,7 +64,7 @@ func Open(ctx context.Context, config Config) (*Ledger, error) {
 	case errors.Is(err, eventstore.ErrIntegrity):
 		l.fail(err)
 	case err != nil:
-		return nil, errors.Join(err, l.Close())
+		return nil, errors.Join(config.explain(err), l.Close())
 	}
 	return l, nil
 }

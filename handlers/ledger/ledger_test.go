@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // opened is a ledger in a directory of its own, closed at the end of the test.
 func opened(t *testing.T, dir string) *Ledger {
 	t.Helper()
-	l, err := Open(t.Context(), Config{Dir: dir})
+	l, err := Open(t.Context(), Config{Dir: dir, Found: true})
 	require.NoError(t, err)
 	require.NoError(t, l.Fault())
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
@@ -71,7 +71,7 @@ func TestWhatEndedWithAutomaticRenewalOnIsRenewedOnce(t *testing.T) {
 func TestARecordedRefusalIsTheAnswerForEver(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	l, err := Open(t.Context(), Config{Dir: dir})
+	l, err := Open(t.Context(), Config{Dir: dir, Found: true})
 	require.NoError(t, err)
 	ready(t, l)
 	l.must(t, domaintest.Admin, domaintest.Revoke(domain.AzureReservedInstances))

@@ -20,7 +20,7 @@ import (
 func saved(t *testing.T) (dir string, bought, later domain.CommandID, at eventstore.Cursor) {
 	t.Helper()
 	dir = t.TempDir()
-	l, err := Open(t.Context(), Config{Dir: dir})
+	l, err := Open(t.Context(), Config{Dir: dir, Found: true})
 	require.NoError(t, err)
 	ready(t, l)
 	bought, later = domain.CommandID{UUID: uuid.New()}, domain.CommandID{UUID: uuid.New()}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -55,20 +57,25 @@ type Store struct {
 	release []func() error // undone in reverse order
 }
 
-// OpenStore opens the log of a data directory without folding it. A log whose identity, head or stream
+// OpenStore opens the log of a data directory without folding it. Where there is no ledger, or one that was
+// not finished, it is a *RefusedError and the directory stays as it is. A log whose identity, head or stream
 // do not fit together is an eventstore.IntegrityError; a directory that another process uses is an
 // embedded.LockedError.
 func OpenStore(ctx context.Context, config Config) (*Store, error) {
+	if err := config.admit(); err != nil {
+		return nil, err
+	}
 	s := &Store{}
 	js, line, err := s.carry(ctx, config)
 	if err == nil {
 		s.Log, err = eventstore.Open(ctx, js, eventstore.Options{
 			Stream: streamName, Subject: streamSubject, Dir: config.Dir,
 			Shared: config.External.URL != "", Replicas: config.External.Replicas, AppendTimeout: appendTimeout, Line: line, Logger: config.Logger,
+			Found: config.Found, Join: config.Join,
 		})
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(config.explain(err), s.Close())
 	}
 	s.release = append(s.release, s.Log.Close)
 	return s, nil
@@ -85,11 +92,17 @@ func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, 
 		s.release = append(s.release, server.Close)
 		return server.JetStream(), nil, nil
 	}
-	lock, err := embedded.LockDir(config.Dir)
+	node, err := exists(filepath.Join(config.Dir, eventstore.IdentityFile))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("look at the data directory: %w", err)
 	}
-	s.release = append(s.release, lock.Unlock)
+	if node || config.Found || config.Join != uuid.Nil { // otherwise the log is refused, and nothing is written
+		lock, err := embedded.LockDir(config.Dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		s.release = append(s.release, lock.Unlock)
+	}
 	cluster, err := embedded.Connect(ctx, config.External.URL, config.External.options())
 	if err != nil {
 		return nil, nil, err

@@ -180,7 +180,7 @@ func TestRefusalsOfTheGateHaveTheirOwnCodes(t *testing.T) {
 func TestALedgerThatDoesNotServeSaysSoHereAsWell(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	l, err := ledger.Open(t.Context(), ledger.Config{Dir: dir})
+	l, err := ledger.Open(t.Context(), ledger.Config{Dir: dir, Found: true})
 	require.NoError(t, err)
 	keys, err := auth.OpenDev(dir)
 	require.NoError(t, err)

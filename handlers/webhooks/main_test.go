@@ -85,7 +85,7 @@ type world struct {
 func newWorld(t *testing.T, tune ...func(*Options)) *world {
 	t.Helper()
 	dir := t.TempDir()
-	l, err := ledger.Open(t.Context(), ledger.Config{Dir: dir})
+	l, err := ledger.Open(t.Context(), ledger.Config{Dir: dir, Found: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	w := &world{t: t, ledger: l, dir: dir, hands: &hands{}}
