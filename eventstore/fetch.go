@@ -71,12 +71,12 @@ func (f *fetcher) request(ctx context.Context, first, last uint64) ([]raw, error
 		return nil, err
 	}
 	got := make([]raw, 0, min(want, 64))
-	// The wait is bounded, because a server that can not read a record may end a
-	// batch without a word.
-	ctx, cancel := context.WithTimeout(ctx, f.log.opts.Timeout)
-	defer cancel()
 	for uint64(len(got)) < want {
-		m, err := f.sub.NextMsgWithContext(ctx)
+		// The wait is bounded, because a server that can not read a record may end
+		// a batch without a word.
+		waiting, cancel := context.WithTimeout(ctx, f.log.replicaTimeout())
+		m, err := f.sub.NextMsgWithContext(waiting)
+		cancel()
 		if err != nil {
 			return got, err
 		}

@@ -53,6 +53,9 @@ const (
 	// without an answer before another one is tried.
 	askAgain   = 250 * time.Millisecond
 	leaveAfter = 750 * time.Millisecond
+	// leaveReplica is how long a replica may take for a record that the leader
+	// has as well.
+	leaveReplica = 500 * time.Millisecond
 
 	// firstSend is how long a record sent to a cluster waits for its answer
 	// before it is sent again behind the same fence; the next ones wait twice as
