@@ -108,7 +108,7 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Log, erro
 		return nil, errors.New("open the ledger: only a shared ledger can be joined, and it is not founded then")
 	}
 	l := &Log{
-		js: js, opts: opts, prefix: apiPrefix(js), log: opts.Logger,
+		js: js, opts: opts, prefix: APIPrefix(js), log: opts.Logger,
 		line:    ownLine{},
 		bell:    make(chan struct{}),
 		largest: min(MaxRecordBytes, int(js.Conn().MaxPayload())-headerRoom),

@@ -144,10 +144,19 @@ func (l *Log) tries() int {
 	return 1
 }
 
+// replicaTimeout is how long a replica that happens to be asked may take. One
+// that hangs is still asked, so in a cluster the leader is asked soon instead.
+func (l *Log) replicaTimeout() time.Duration {
+	if l.opts.Shared {
+		return min(leaveReplica, l.opts.Timeout)
+	}
+	return l.opts.Timeout
+}
+
 // direct reads a record from whichever replica answers. Any error means "ask
 // the leader".
 func (l *Log) direct(ctx context.Context, sequence uint64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, l.replicaTimeout())
 	defer cancel()
 	m, err := l.js.Conn().RequestWithContext(ctx, l.prefix+"DIRECT.GET."+l.opts.Stream, fmt.Appendf(nil, `{"seq":%d}`, sequence))
 	if err != nil {
@@ -202,8 +211,8 @@ func (l *Log) message(ctx context.Context, sequence uint64) ([]byte, error) {
 	}
 }
 
-// apiPrefix returns the prefix of the API's subjects, with its dot.
-func apiPrefix(js jetstream.JetStream) string {
+// APIPrefix returns the prefix of the subjects of a JetStream API, with its dot.
+func APIPrefix(js jetstream.JetStream) string {
 	o := js.Options()
 	switch {
 	case o.APIPrefix != "" && o.APIPrefix[len(o.APIPrefix)-1] == '.':

@@ -30,7 +30,7 @@ type serveCommand struct {
 	OIDCAudience string   `name:"oidc-audience" help:"Audience that tokens must name." placeholder:"ID"`
 	OIDCPartners []string `name:"oidc-partner" help:"Tenants that may register as a partner of this ledger." placeholder:"GUID"`
 	PublicURL    string   `name:"public-url" help:"Address under which others reach this server, for links that are sent to them; the listen address when absent." placeholder:"URL"`
-	Webhooks     bool     `help:"Deliver webhooks. Of several nodes on one log, let one do it." default:"true" negatable:""`
+	Webhooks     bool     `help:"Deliver webhooks when it is this node's turn: of several nodes on one log one does. Without it, this node never does." default:"true" negatable:""`
 	AllowPrivate bool     `name:"webhook-allow-private" help:"Deliver webhooks to private addresses and to this machine too."`
 }
 

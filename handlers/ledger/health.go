@@ -19,6 +19,8 @@ type Health struct {
 
 	// ArchivePosition is of the newest event in the archive, 0 where a cluster holds the log.
 	ArchivePosition uint64 `json:"archivePosition"`
+	// Webhooks says whether this node delivers webhooks; empty where nobody asked.
+	Webhooks string `json:"webhooks,omitempty"`
 	// Warnings are what an operator must see to although the ledger serves.
 	Warnings []string `json:"warnings,omitempty"`
 }

@@ -16,6 +16,7 @@ import (
 	"permledger/domain"
 	"permledger/eventstore"
 	"permledger/eventstore/archive"
+	"permledger/eventstore/board"
 	"permledger/projections"
 )
 
@@ -167,6 +168,23 @@ func (l *Ledger) Fault() error {
 
 // Book answers what a decision would say now.
 func (l *Ledger) Book() *domain.Book { return l.book }
+
+// Board holds what the nodes on a cluster share besides the log; nil where the log is this node's own.
+func (l *Ledger) Board() *board.Board {
+	if l.store == nil {
+		return nil
+	}
+	return l.store.Board
+}
+
+// ID is the ledger's; the zero one while it has none.
+func (l *Ledger) ID() uuid.UUID {
+	if l.store == nil || l.store.Log == nil {
+		return uuid.Nil
+	}
+	id, _, _ := l.store.Log.Ledger()
+	return id
+}
 
 // Models are the read models.
 func (l *Ledger) Models() *projections.Models { return l.models }

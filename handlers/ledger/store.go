@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"permledger/eventstore"
+	"permledger/eventstore/board"
 	"permledger/eventstore/embedded"
 )
 
@@ -20,6 +21,8 @@ import (
 const (
 	streamName    = "PERMLEDGER"
 	streamSubject = "permledger.commits"
+	boardStream   = "PERMLEDGER_WEBHOOKS"
+	boardPrefix   = "permledger.webhooks"
 )
 
 // appendTimeout is how long a command waits for its record to be stored before its outcome is unknown: the sender is
@@ -53,6 +56,8 @@ type Store struct {
 	Sync embedded.Sync // how it is known that the log is synced before it acknowledges
 	// Restart stops the embedded server and starts it again; nil where a cluster holds the log.
 	Restart func(context.Context) error
+	// Board holds what the nodes on a cluster share besides the log; nil where the log is this node's own.
+	Board *board.Board
 
 	release []func() error // undone in reverse order
 }
@@ -108,6 +113,7 @@ func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, 
 		return nil, nil, err
 	}
 	s.Sync = cluster.Sync()
+	s.Board = board.New(cluster.JetStream(), board.Options{Stream: boardStream, Prefix: boardPrefix, Replicas: config.External.Replicas})
 	s.release = append(s.release, cluster.Close)
 	return cluster.JetStream(), cluster, nil
 }
