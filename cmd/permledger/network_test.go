@@ -13,26 +13,26 @@ import (
 // network is what lies between the servers and the nodes of a cluster: every connection passes a relay of this
 // process, so that traffic can be held back or cut in each direction without privileges.
 type network struct {
-	mu     sync.Mutex
-	paths  map[[2]string]*path // by where data comes from and goes to; guarded by mu
-	relays []*relay            // guarded by mu
+	mu       sync.Mutex
+	passages map[[2]string]*passage // by where data comes from and goes to; guarded by mu
+	relays   []*relay               // guarded by mu
 }
 
-// path is the way of data in one direction. Data on a way that is held waits, as lost packets that are sent
+// passage is the way of data in one direction. Data on a way that is held waits, as lost packets that are sent
 // again do, and arrives when the way is free.
-type path struct {
+type passage struct {
 	mu   sync.Mutex
 	free chan struct{} // closed while data may pass
 }
 
-func (p *path) wait() {
+func (p *passage) wait() {
 	p.mu.Lock()
 	free := p.free
 	p.mu.Unlock()
 	<-free
 }
 
-func (p *path) hold() {
+func (p *passage) hold() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
@@ -42,7 +42,7 @@ func (p *path) hold() {
 	}
 }
 
-func (p *path) release() {
+func (p *passage) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
@@ -53,20 +53,20 @@ func (p *path) release() {
 }
 
 func newNetwork(t *testing.T) *network {
-	n := &network{paths: make(map[[2]string]*path)}
+	n := &network{passages: make(map[[2]string]*passage)}
 	t.Cleanup(n.close)
 	return n
 }
 
-// path gives the way from one member to another.
-func (n *network) path(from, to string) *path {
+// passage gives the way from one member to another.
+func (n *network) passage(from, to string) *passage {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p := n.paths[[2]string{from, to}]
+	p := n.passages[[2]string{from, to}]
 	if p == nil {
-		p = &path{free: make(chan struct{})}
+		p = &passage{free: make(chan struct{})}
 		close(p.free)
-		n.paths[[2]string{from, to}] = p
+		n.passages[[2]string{from, to}] = p
 	}
 	return p
 }
@@ -76,8 +76,8 @@ type relay struct {
 	from, to string
 	target   string
 	listener net.Listener
-	there    *path // from who connects
-	back     *path
+	there    *passage // from who connects
+	back     *passage
 	pumps    sync.WaitGroup
 
 	mu     sync.Mutex
@@ -91,7 +91,7 @@ func (n *network) between(t *testing.T, from, to, target string) (address string
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	r := &relay{
-		from: from, to: to, target: target, listener: listener, there: n.path(from, to), back: n.path(to, from),
+		from: from, to: to, target: target, listener: listener, there: n.passage(from, to), back: n.passage(to, from),
 		open: make(map[net.Conn]bool),
 	}
 	n.mu.Lock()
@@ -137,7 +137,7 @@ func (r *relay) join(near net.Conn) {
 }
 
 // pump carries data one way. When that ends, the connection does.
-func pump(from, to net.Conn, way *path) {
+func pump(from, to net.Conn, way *passage) {
 	data := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(data)
@@ -179,7 +179,7 @@ func (n *network) each(a, b string, do func(*relay)) {
 }
 
 // hold keeps back what one member sends another.
-func (n *network) hold(from, to string) { n.path(from, to).hold() }
+func (n *network) hold(from, to string) { n.passage(from, to).hold() }
 
 // part keeps back what two members send each other.
 func (n *network) part(a, b string) {
@@ -197,7 +197,7 @@ func (n *network) shake(a, b string) { n.each(a, b, func(r *relay) { r.cut(false
 func (n *network) heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, p := range n.paths {
+	for _, p := range n.passages {
 		p.release()
 	}
 	for _, r := range n.relays {
