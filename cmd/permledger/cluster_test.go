@@ -149,8 +149,8 @@ func siege(t *testing.T, binary string, random *rand.Rand, longest time.Duration
 	sound := binary == program // what is broken on purpose need not come back
 	c := newCluster(t, binary)
 	c.join(t.TempDir())
-	m := newMarket(t, c.nodes[0].dir, 3, 10)
-	m.deadline, m.pause, m.pace = 5*time.Second, 50*time.Millisecond, 5*time.Millisecond
+	m := newMarket(t, c.nodes[0].dir, 6, 10)
+	m.deadline, m.pause, m.pace = 5*time.Second, 50*time.Millisecond, 100*time.Millisecond // long histories are hard to order
 	m.register(c.nodes[0].process())
 	c.join(t.TempDir())
 	listening := c.listen()
@@ -225,7 +225,7 @@ func TestG1NothingIsLostOrFalselyMournedOnADisturbedCluster(t *testing.T) {
 	random := seeded(t)
 	count := newTally(t)
 	all := disturbances()
-	perTrial, longest := 4, 4*time.Second
+	perTrial, longest := 3, 4*time.Second
 	if torture {
 		perTrial, longest = 5, 14*time.Second
 	}

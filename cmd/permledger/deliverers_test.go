@@ -239,7 +239,10 @@ func TestG9OneOfTheNodesDeliversWebhooksAndAnotherGoesOn(t *testing.T) {
 	t.Parallel()
 	random := seeded(t)
 	count := newTally(t)
-	ways := []string{"paused", "killed", "stopped"}
+	ways := []string{"paused", "stopped"}
+	if torture {
+		ways = []string{"paused", "killed", "stopped"}
+	}
 	for range rounds(1, 5) {
 		delivered, findings := handover(t, program, ways, random)
 		count.add(delivered, findings)

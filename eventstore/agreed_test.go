@@ -1,0 +1,74 @@
+package eventstore_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"permledger/eventstore"
+	"permledger/eventstore/eventstoretest"
+)
+
+// TestARefusalRestsOnAMajorityWhereALeaderMayHaveBeenReplaced takes one server after the other from a cluster. A
+// refusal writes nothing while the leader hears everybody, a record without commands while it does not, and is
+// not given where that cannot be stored.
+func TestARefusalRestsOnAMajorityWhereALeaderMayHaveBeenReplaced(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("a cluster of three servers is not started in short mode")
+	}
+	servers := eventstoretest.Cluster(t)
+	urls := make([]string, len(servers))
+	for i, s := range servers {
+		urls[i] = s.ClientURL()
+	}
+	var connected jetstream.JetStream
+	store := eventstoretest.Store{Replicas: 3, JetStream: func(tb testing.TB) jetstream.JetStream {
+		connected = eventstoretest.Connect(tb, strings.Join(urls, ","))
+		return connected
+	}}
+	stream := eventstoretest.Stream()
+	opts := store.Options(t, stream)
+	opts.AppendTimeout = 5 * time.Second
+	n := store.Node(t, opts, nil)
+	refused := func() error {
+		_, err := n.Writer.Submit(t.Context(), eventstoretest.Submit("a", -1))
+		return err
+	}
+	stopOne := func() {
+		first := leader(t, servers, stream)
+		for i, s := range servers {
+			if s != nil && s != first && s.Running() {
+				s.Shutdown()
+				s.WaitForShutdown()
+				servers[i] = first
+				return
+			}
+		}
+	}
+	var before uint64
+	require.Eventually(t, func() bool { // right after the start a replica may not have been heard yet
+		before = n.Writer.Head().Sequence
+		return errors.Is(refused(), eventstoretest.ErrOverdrawn) && n.Writer.Head().Sequence == before
+	}, time.Minute, 10*time.Millisecond)
+
+	stopOne()
+	require.Eventually(t, func() bool {
+		before = n.Writer.Head().Sequence
+		return errors.Is(refused(), eventstoretest.ErrOverdrawn) && n.Writer.Head().Sequence == before+1
+	}, time.Minute, 10*time.Millisecond)
+	o, err := n.Writer.Submit(t.Context(), eventstoretest.Submit("a", 1))
+	require.NoError(t, err)
+	require.Equal(t, uint64(1), o.Position)
+
+	stopOne()
+	require.Eventually(t, func() bool { return errors.Is(refused(), eventstore.ErrUnavailable) }, time.Minute, 10*time.Millisecond)
+	for range 3 {
+		require.ErrorIs(t, refused(), eventstore.ErrUnavailable, "nobody stands behind the leader")
+	}
+}
+
