@@ -71,4 +71,3 @@ func TestARefusalRestsOnAMajorityWhereALeaderMayHaveBeenReplaced(t *testing.T) {
 		require.ErrorIs(t, refused(), eventstore.ErrUnavailable, "nobody stands behind the leader")
 	}
 }
-

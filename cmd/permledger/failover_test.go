@@ -153,8 +153,8 @@ type crossing struct {
 	engine, election time.Duration // gap of the bare publisher; until the log had a new leader
 	ledger, added    time.Duration // longest gap of all clients; from the election to the first acknowledgement
 	node             time.Duration // the same at the node that took longer
-	slowest                         time.Duration // answer to a client meanwhile
-	mute                            int           // answers of 503 without Retry-After
+	slowest          time.Duration // answer to a client meanwhile
+	mute             int           // answers of 503 without Retry-After
 }
 
 func measure(t *testing.T, c *cluster, m *market, way takeover) crossing {
@@ -228,7 +228,9 @@ func TestG5TheLossOfALeaderCostsLittleMoreThanItsElection(t *testing.T) {
 	c.join(t.TempDir())
 	var made apiAnswer
 	conn := c.observe()
-	require.Eventually(t, func() bool { return ask(conn, "STREAM.CREATE.BARE", `{"name":"BARE","subjects":["bare.*"],"num_replicas":3,"storage":"file","retention":"limits","discard":"old","max_consumers":-1,"max_msgs":-1,"max_bytes":-1,"max_age":0,"duplicate_window":100000000}`, &made) == nil }, patience, 50*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return ask(conn, "STREAM.CREATE.BARE", `{"name":"BARE","subjects":["bare.*"],"num_replicas":3,"storage":"file","retention":"limits","discard":"old","max_consumers":-1,"max_msgs":-1,"max_bytes":-1,"max_age":0,"duplicate_window":100000000}`, &made) == nil
+	}, patience, 50*time.Millisecond)
 	require.Nil(t, made.Error)
 
 	ways := takeovers()
