@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -314,7 +313,7 @@ func TestG11AStreamThatIsRemovedIsRefusedAndNeverFoundedAgain(t *testing.T) {
 		var info apiAnswer
 		require.NoError(t, ask(observer, "STREAM.INFO.PERMLEDGER", "", &info))
 		require.NotNil(t, info.Error, "nobody makes a new one")
-		require.True(t, strings.Contains(info.Error.Description, "not found"))
+		require.Contains(t, info.Error.Description, "not found")
 		count.add(0, nil)
 	}
 }

@@ -210,6 +210,7 @@ func measure(t *testing.T, c *cluster, m *market, way takeover) crossing {
 	}
 	g := longest(everybody, lost, settled)
 	r.ledger, r.added = g.length(), g.to.Sub(elected("PERMLEDGER"))
+	everybody = slices.DeleteFunc(everybody, func(at time.Time) bool { return at.After(lost) })
 	r.before = longest(everybody, time.Time{}, lost).length()
 	m.answered = nil
 	c.ready(2 * patience)

@@ -98,7 +98,7 @@ func (o *Office) try(ctx context.Context) (*Term, error) {
 	if err := t.renew(ctx); err != nil {
 		return nil, err
 	}
-	run, stop := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // Leave calls it
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	t.stop = stop
 	t.done.Go(func() { t.keep(run) })
 	return t, nil

@@ -155,7 +155,7 @@ func (w *Webhooks) Run(ctx context.Context) error {
 		}
 		t, err := w.office.enter(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // only the end of the context ends the wait
+			return nil // only the end of the context ends the wait
 		}
 		w.serve(ctx, t)
 	}
