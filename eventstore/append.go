@@ -98,10 +98,10 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 	wait, patience := 10*time.Millisecond, l.firstPatience(record)
 	for {
 		sent := l.publish(ctx, expected.Sequence, record, patience)
-		l.heard(&l.writing, sent.result != sendUnknown && sent.result != sendNobody)
 		patience *= 2
 		switch sent.result {
 		case sendStored:
+			l.heard(&l.writing, true)
 			if sent.sequence != stored.Sequence {
 				return Cursor{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, l.fail(&IntegrityError{
 					Position: expected.Position + 1, Sequence: stored.Sequence,
@@ -120,6 +120,9 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 		}
 
 		found, err := l.glance(ctx, expected, record)
+		// A refusal while nothing is there is none: a leader without the others
+		// refuses what it has taken itself and cannot store.
+		l.heard(&l.writing, err == nil && found != placeEmpty)
 		switch {
 		case errors.Is(err, ErrIntegrity) && inFlight:
 			return Cursor{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, l.fail(err))

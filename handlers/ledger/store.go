@@ -25,9 +25,16 @@ const (
 	boardPrefix   = "permledger.webhooks"
 )
 
-// appendTimeout is how long a command waits for its record to be stored before its outcome is unknown: the sender is
-// to hear so within two seconds.
-const appendTimeout = 1800 * time.Millisecond
+// appendTimeout is how long a command waits for its record to be stored before its outcome is unknown.
+const appendTimeout = 2 * time.Second
+
+// The same on a cluster, where a server may have to be left for another meanwhile, and how long one
+// request to it may take. A command is answered within clusterDeadline, with a refusal if need be.
+const (
+	clusterAppendTimeout  = 1500 * time.Millisecond
+	clusterRequestTimeout = time.Second
+	clusterDeadline       = 1900 * time.Millisecond
+)
 
 // External says how to reach an external NATS cluster.
 type External struct {
@@ -73,17 +80,24 @@ func OpenStore(ctx context.Context, config Config) (*Store, error) {
 	s := &Store{}
 	js, line, err := s.carry(ctx, config)
 	if err == nil {
-		s.Log, err = eventstore.Open(ctx, js, eventstore.Options{
-			Stream: streamName, Subject: streamSubject, Dir: config.Dir,
-			Shared: config.External.URL != "", Replicas: config.External.Replicas, AppendTimeout: appendTimeout, Line: line, Logger: config.Logger,
-			Found: config.Found, Join: config.Join,
-		})
+		o := config.options()
+		o.Line = line
+		s.Log, err = eventstore.Open(ctx, js, o)
 	}
 	if err != nil {
 		return nil, errors.Join(config.explain(err), s.Close())
 	}
 	s.release = append(s.release, s.Log.Close)
 	return s, nil
+}
+
+func (c Config) options() eventstore.Options {
+	o := eventstore.Options{Stream: streamName, Subject: streamSubject, Dir: c.Dir, AppendTimeout: appendTimeout, Found: c.Found, Join: c.Join, Logger: c.Logger}
+	if c.External.URL != "" {
+		o.Shared, o.Replicas = true, c.External.Replicas
+		o.AppendTimeout, o.Timeout = clusterAppendTimeout, clusterRequestTimeout
+	}
+	return o
 }
 
 // carry starts or reaches the server that holds the log.
