@@ -241,10 +241,9 @@ func TestG1NothingIsLostOrFalselyMournedOnADisturbedCluster(t *testing.T) {
 		count.add(r.acknowledged, r.findings)
 		count.more(perTrial - 1)
 		for _, f := range r.findings {
-			t.Log(f.text)
+			t.Error(f.text)
 		}
-		require.Empty(t, r.findings)
-		require.NotEqual(t, porcupine.Illegal, r.order)
+		require.NotEqual(t, porcupine.Illegal, r.order, "no order explains the answers")
 		require.NotZero(t, r.accepted)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 )
@@ -255,5 +256,44 @@ func TestG5TheLossOfALeaderCostsLittleMoreThanItsElection(t *testing.T) {
 				late(t, "the leader %s: an answer took %s", way.name, r.slowest)
 			}
 		}
+	}
+}
+
+// TestG5ARequestAtAPausedServerFailsOverWithinItsDeadline pauses the server that a node is connected to, and not the
+// leader: the node goes to another one, and no client is told of it.
+func TestG5ARequestAtAPausedServerFailsOverWithinItsDeadline(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, program)
+	c.join(t.TempDir())
+	m := newMarket(t, c.nodes[0].dir, 1, 2)
+	m.deadline = 5 * time.Second
+	n := c.nodes[0]
+	m.register(n.process())
+	conn := c.observe()
+	names := []string{c.servers[0].name, c.servers[1].name, c.servers[2].name}
+	for range rounds(1, 10) {
+		var at *natsProcess
+		require.Eventually(t, func() bool {
+			at = c.named(c.net.peer(n.name, names))
+			return at != nil
+		}, patience, 10*time.Millisecond)
+		c.lead(conn, "PERMLEDGER", c.others(at)[0])
+		require.NoError(t, m.try(t.Context(), n.process(), &deed{kind: grant, id: uuid.NewString()}))
+		resume := stopped(at.cmd)
+		d := deed{kind: purchase, id: uuid.NewString()}
+		asked := time.Now()
+		err := m.try(t.Context(), n.process(), &d)
+		took := time.Since(asked)
+		resume()
+		t.Logf("%s is paused: answered after %s, %v", at.name, took.Round(time.Millisecond), err)
+		if err != nil || took > mute {
+			late(t, "a request at a paused server: %v after %s", err, took)
+		}
+		for !d.known {
+			_ = m.try(t.Context(), n.process(), &d)
+			time.Sleep(50 * time.Millisecond) // between two tries
+		}
+		require.Empty(t, d.code)
+		c.ready(2 * patience)
 	}
 }

@@ -178,6 +178,20 @@ func (n *network) each(a, b string, do func(*relay)) {
 	}
 }
 
+// peer tells to which of some members one has a connection.
+func (n *network) peer(from string, among []string) (found string) {
+	for _, to := range among {
+		n.each(from, to, func(r *relay) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if len(r.open) > 0 {
+				found = to
+			}
+		})
+	}
+	return found
+}
+
 // hold keeps back what one member sends another.
 func (n *network) hold(from, to string) { n.passage(from, to).hold() }
 

@@ -13,8 +13,8 @@ const (
 	// pulse is how often the connected server is asked whether it is there, and
 	// pulseless how long it may take to say so before another one is tried: a
 	// server that hangs, or to which nothing gets through, keeps its connection.
-	pulse     = 250 * time.Millisecond
-	pulseless = 750 * time.Millisecond
+	pulse     = 200 * time.Millisecond
+	pulseless = 500 * time.Millisecond
 
 	// connectTimeout bounds one attempt to connect, and avoided is how long a
 	// server is left out after one that failed, unless all of them do.
