@@ -56,6 +56,10 @@ const (
 	// leaveReplica is how long a replica may take for a record that the leader
 	// has as well.
 	leaveReplica = 500 * time.Millisecond
+	// askReplicaAgain is how long a batch may take to begin before it is asked for
+	// again, batchAsked how often it is asked for at most.
+	askReplicaAgain = 100 * time.Millisecond
+	batchAsked      = 4
 
 	// firstSend is how long a record sent to a cluster waits for its answer
 	// before it is sent again behind the same fence; the next ones wait twice as
