@@ -36,7 +36,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &u):
+	case errors.As(err, &u), errors.Is(err, eventstore.ErrReplicas):
 		return exitUsage
 	case errors.Is(err, errNotAllowed):
 		return exitRefused

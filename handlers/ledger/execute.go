@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -49,6 +50,8 @@ func (l *Ledger) Execute(ctx context.Context, call Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	ctx, cancel := l.bounded(ctx)
+	defer cancel()
 	if err := l.keepPace(ctx); err != nil {
 		return Answer{}, err
 	}
@@ -70,6 +73,18 @@ func (l *Ledger) Execute(ctx context.Context, call Call) (Answer, error) {
 		return Answer{}, answer.Refusal
 	}
 	return answer, nil
+}
+
+// errSlowCluster says which deadline has passed.
+var errSlowCluster = fmt.Errorf("the cluster did not answer within %s: %w", clusterDeadline, eventstore.ErrUnavailable)
+
+// bounded gives what waits for a cluster its deadline. The embedded server has deadlines of its own, and no
+// election to wait for.
+func (l *Ledger) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.config.External.URL == "" {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, clusterDeadline, errSlowCluster)
 }
 
 // patience is how long a command waits for read models that are far behind.
@@ -96,8 +111,13 @@ func (l *Ledger) Outcome(ctx context.Context, reader domain.Actor, id domain.Com
 	if err := l.Fault(); err != nil {
 		return Answer{}, err
 	}
+	ctx, cancel := l.bounded(ctx)
+	defer cancel()
 	outcome, command, err := l.writer.Outcome(ctx, id.UUID)
 	if err != nil {
+		if errors.Is(context.Cause(ctx), errSlowCluster) {
+			err = errSlowCluster
+		}
 		return Answer{}, err
 	}
 	sender, err := domain.ParseTenantID(command.Actor.Tenant)

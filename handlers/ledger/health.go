@@ -36,7 +36,7 @@ func (l *Ledger) Health() Health {
 	if l.config.External.URL != "" {
 		h.Store = "external"
 	}
-	if l.store != nil {
+	if l.serving() {
 		h.Sync = string(l.store.Sync)
 	}
 	if err := l.Fault(); err != nil {
@@ -80,7 +80,7 @@ func (l *Ledger) archiveHealth(h *Health) {
 
 // Archive says how far the archive is, and false where there is none because a cluster holds the log.
 func (l *Ledger) Archive() (archive.Status, bool) {
-	if l.archive == nil {
+	if !l.serving() || l.archive == nil {
 		return archive.Status{}, false
 	}
 	return l.archive.Status(), true
@@ -88,7 +88,7 @@ func (l *Ledger) Archive() (archive.Status, bool) {
 
 // Head is where the writer stands in the log; zero while it never served.
 func (l *Ledger) Head() eventstore.Cursor {
-	if l.writer == nil {
+	if !l.serving() {
 		return eventstore.Cursor{}
 	}
 	return l.writer.Head()

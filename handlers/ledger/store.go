@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -23,23 +24,41 @@ const (
 // appendTimeout is how long a command waits for its record to be stored before its outcome is unknown.
 const appendTimeout = 2 * time.Second
 
+// The same on a cluster, where a server may have to be left for another meanwhile, and how long one
+// request to it may take. A command is answered within clusterDeadline, with a refusal if need be.
+const (
+	clusterAppendTimeout  = 1500 * time.Millisecond
+	clusterRequestTimeout = time.Second
+	clusterDeadline       = 1900 * time.Millisecond
+)
+
+// clusterWait is how long a start waits for a cluster that cannot be reached.
+const clusterWait = 30 * time.Second
+
 // External says how to reach an external NATS cluster.
 type External struct {
 	URL           string
-	Replicas      int    // of the stream; 1 when 0
+	Replicas      int    // the stream must have; with 0 it is taken as it is, and a new one has 1
+	APIPrefix     string // of JetStream where the account imports it from the ledger's; the usual one when empty
 	Credentials   string // path of a credentials file; none when empty
 	RootCA        string // path of a PEM file with the authority of the server's certificate; the system's when empty
 	SyncAlways    bool   // the operator's word that every server syncs before it acknowledges
 	AllowUnsynced bool   // write even where that is not known; shown in health
+	// Confirm is how long what speaks against the log must last before it counts as damaged;
+	// eventstore.DefaultConfirm when 0.
+	Confirm time.Duration
 }
 
-func (e External) options() embedded.ConnectOptions {
-	o := embedded.ConnectOptions{SyncAlways: e.SyncAlways, AllowUnsynced: e.AllowUnsynced}
+func (e External) options(logger *slog.Logger) embedded.ConnectOptions {
+	o := embedded.ConnectOptions{SyncAlways: e.SyncAlways, AllowUnsynced: e.AllowUnsynced, APIPrefix: e.APIPrefix, Wait: clusterWait}
+	if logger != nil {
+		o.Waiting = func(why error) { logger.Warn("waiting for NATS", "for", clusterWait, "because", why) }
+	}
 	if e.Credentials != "" {
 		o.NATS = append(o.NATS, nats.UserCredentials(e.Credentials))
 	}
 	if e.RootCA != "" {
-		o.NATS = append(o.NATS, nats.RootCAs(e.RootCA))
+		o.Transport = append(o.Transport, nats.RootCAs(e.RootCA))
 	}
 	return o
 }
@@ -61,16 +80,22 @@ func OpenStore(ctx context.Context, config Config) (*Store, error) {
 	s := &Store{}
 	js, err := s.carry(ctx, config)
 	if err == nil {
-		s.Log, err = eventstore.Open(ctx, js, eventstore.Options{
-			Stream: streamName, Subject: streamSubject, Dir: config.Dir,
-			Shared: config.External.URL != "", Replicas: config.External.Replicas, AppendTimeout: appendTimeout, Logger: config.Logger,
-		})
+		s.Log, err = eventstore.Open(ctx, js, config.options())
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.release = append(s.release, s.Log.Close)
 	return s, nil
+}
+
+func (c Config) options() eventstore.Options {
+	o := eventstore.Options{Stream: streamName, Subject: streamSubject, Dir: c.Dir, AppendTimeout: appendTimeout, Logger: c.Logger}
+	if c.External.URL != "" {
+		o.Shared, o.Replicas = true, c.External.Replicas
+		o.AppendTimeout, o.Timeout, o.Confirm = clusterAppendTimeout, clusterRequestTimeout, c.External.Confirm
+	}
+	return o
 }
 
 // carry starts or reaches the server that holds the log.
@@ -89,7 +114,10 @@ func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, 
 		return nil, err
 	}
 	s.release = append(s.release, lock.Unlock)
-	cluster, err := embedded.Connect(ctx, config.External.URL, config.External.options())
+	cluster, err := embedded.Connect(ctx, config.External.URL, config.External.options(config.Logger))
+	if errors.Is(err, embedded.ErrUnreachable) {
+		err = fmt.Errorf("%w: %w", eventstore.ErrUnavailable, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // Run tells receivers what happens until the context ends. It returns once nothing is under way any more.
 func (w *Webhooks) Run(ctx context.Context) error {
-	if !w.Delivers() || w.ledger.Fault() != nil {
+	if !w.Delivers() {
 		return nil
 	}
 	if err := os.MkdirAll(w.options.Dir, 0o700); err != nil {
@@ -120,7 +120,9 @@ func (w *Webhooks) Run(ctx context.Context) error {
 	crew := crew{Webhooks: w, followers: make(map[domain.TenantID]*running)}
 	defer crew.dismiss()
 	for {
-		crew.attend(ctx)
+		if w.ledger.Fault() == nil {
+			crew.attend(ctx)
+		}
 		if err := pause(ctx, w.options.look); err != nil {
 			return nil
 		}
