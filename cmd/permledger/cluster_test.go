@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +24,73 @@ func jetStream(t *testing.T, url string) jetstream.JetStream {
 	js, err := jetstream.New(conn)
 	require.NoError(t, err)
 	return js
+}
+
+// TestForeignBytesInTheLogOfACluster publishes into the log as anybody could where the servers let them, and
+// follows the manual: how far it is sound, what is kept, and how it is put right while a node runs.
+func TestForeignBytesInTheLogOfACluster(t *testing.T) {
+	t.Parallel()
+	url := external(t)
+	flags := []string{"--nats", url, "--nats-sync-always", "--nats-confirm", "300ms"}
+	dir := t.TempDir()
+	s := serve(t, dir, flags...)
+	m := newMarket(t, dir, 2, 2)
+	m.register(s)
+	admin := m.tokens[""]
+	whole := exported(t, t.TempDir(), flags...)
+	js := jetStream(t, url)
+	_, err := js.Publish(t.Context(), "permledger.commits", []byte("x"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return s.get("/readyz", "").status == 503 }, patience, 50*time.Millisecond)
+
+	aside := t.TempDir()
+	r := invoke(t, aside, append([]string{"verify"}, flags...)...)
+	require.Equal(t, exitIntegrity, r.code, r.stderr)
+	require.Contains(t, r.stderr, "records are sound, up to position")
+	require.Contains(t, r.stderr, `was not written by permledger: 1 byte, "x"`)
+
+	path := filepath.Join(aside, "part.jsonl")
+	r = invoke(t, aside, append([]string{"export", path}, flags...)...)
+	require.Equal(t, exitIntegrity, r.code, r.stderr)
+	require.NoFileExists(t, path, "not without being asked for a part")
+	r = invoke(t, aside, append([]string{"export", "--until-damage", path}, flags...)...)
+	require.Equal(t, exitIntegrity, r.code, r.stderr)
+	part, err := os.ReadFile(path)
+	require.NoError(t, err)
+	all, err := os.ReadFile(whole)
+	require.NoError(t, err)
+	require.Equal(t, string(all), string(part), "every record before the damage")
+	backup := filepath.Join(aside, "part.backup")
+	r = invoke(t, aside, append([]string{"backup", "--until-damage", backup}, flags...)...)
+	require.Equal(t, exitIntegrity, r.code, r.stderr)
+	require.Contains(t, r.stderr, "was not written by permledger")
+	restored := filepath.Join(aside, "restored")
+	succeeds(t, restored, "restore", backup)
+	again, err := os.ReadFile(exported(t, restored))
+	require.NoError(t, err)
+	require.Equal(t, string(all), string(again), "a backup of the sound part is a backup")
+
+	mender := t.TempDir()
+	r = invoke(t, mender, append([]string{"repair", "--dry-run"}, flags...)...)
+	require.Zero(t, r.code, r.stderr)
+	require.Contains(t, r.stderr, `1 byte, "x"`)
+	require.Equal(t, 503, s.get("/readyz", "").status)
+	r = invoke(t, mender, append([]string{"-o", "json", "repair"}, flags...)...)
+	require.Zero(t, r.code, r.stderr)
+	var cleaned struct{ Kept string }
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &cleaned))
+	evidence, err := os.ReadFile(filepath.Join(mender, cleaned.Kept, "foreign.jsonl"))
+	require.NoError(t, err)
+	require.Contains(t, string(evidence), `"data":"eA=="`)
+
+	require.Eventually(t, func() bool { return s.get("/readyz", "").status == 200 }, patience, 50*time.Millisecond, "the node goes on without a restart")
+	s.accepted(admin, "RegisterCustomer", map[string]any{"customerId": "7f1cfc9f-7b4c-4f3a-9f4e-0d6c3d5d2b11", "companyName": "Later", "domain": "later.example"})
+	s.stop()
+	verified(t, dir, flags...)
+	after, err := os.ReadFile(exported(t, t.TempDir(), flags...))
+	require.NoError(t, err)
+	require.True(t, bytes.HasPrefix(after, all), "no record was dropped")
+	require.Greater(t, len(after), len(all))
 }
 
 // unsettled takes the stream from under a node for a while, shorter than it needs to be called damage, and
