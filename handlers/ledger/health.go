@@ -43,6 +43,9 @@ func (l *Ledger) Health() Health {
 		h.Reasons = append(h.Reasons, err.Error())
 		return h
 	}
+	l.mu.RLock()
+	h.Warnings = append(h.Warnings, l.exposures...)
+	l.mu.RUnlock()
 	head := l.writer.Head()
 	h.Position, h.ModelsPosition = head.Position, l.models.Checkpoint().Position
 	l.archiveHealth(&h)

@@ -47,6 +47,8 @@ type Ledger struct {
 	mu     sync.RWMutex
 	serves bool  // what is above is set and stays; guarded by mu
 	fault  error // why the ledger does not serve; guarded by mu
+	// exposures say what others could do to the log on a cluster; guarded by mu
+	exposures []string
 }
 
 // errNotOpen is the fault of a ledger that has not been opened yet.
@@ -104,6 +106,9 @@ func (l *Ledger) open(ctx, running context.Context) error {
 	l.done.Go(func() { l.keepRenewing(running) })
 	if l.store.Restart != nil {
 		l.done.Go(func() { l.keepAnswering(running, l.store.Restart) })
+	}
+	if l.store.cluster != nil {
+		l.done.Go(func() { l.checkAccess(running) })
 	}
 	l.done.Go(func() { l.keepSnapshots(running, from.Position) })
 	if from.Sequence > 0 {

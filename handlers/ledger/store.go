@@ -70,7 +70,8 @@ type Store struct {
 	// Restart stops the embedded server and starts it again; nil where a cluster holds the log.
 	Restart func(context.Context) error
 
-	release []func() error // undone in reverse order
+	cluster *embedded.External // nil on the embedded server
+	release []func() error     // undone in reverse order
 }
 
 // OpenStore opens the log of a data directory without folding it. A log whose identity, head or stream
@@ -121,6 +122,7 @@ func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, 
 	if err != nil {
 		return nil, err
 	}
+	s.cluster = cluster
 	s.Sync = cluster.Sync()
 	s.release = append(s.release, cluster.Close)
 	return cluster.JetStream(), nil
