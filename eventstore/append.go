@@ -20,7 +20,7 @@ import (
 //   - ErrConflict: another record follows expected. This one is not stored and
 //     never will be.
 //   - ErrUnavailable, ErrTooLarge, ErrInvalid: it was not stored and never
-//     will be.
+//     will be. A *DoubtError is an ErrUnavailable.
 //   - ErrOutcomeUnknown: it may be stored, or may still be. Settle tells.
 //   - an *IntegrityError: the ledger is damaged.
 //
@@ -123,11 +123,13 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 		// A refusal while nothing is there is none: a leader without the others
 		// refuses what it has taken itself and cannot store.
 		l.heard(&l.writing, err == nil && found != placeEmpty)
+		err = l.fail(err)
+		_, doubted := errors.AsType[*DoubtError](err)
 		switch {
-		case errors.Is(err, ErrIntegrity) && inFlight:
-			return Cursor{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, l.fail(err))
-		case errors.Is(err, ErrIntegrity):
-			return Cursor{}, l.fail(err)
+		case (doubted || errors.Is(err, ErrIntegrity)) && inFlight:
+			return Cursor{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+		case doubted || errors.Is(err, ErrIntegrity):
+			return Cursor{}, err
 		case err != nil: // the server can not be asked
 		case found == placeOurs:
 			hashing.Wait()
@@ -223,9 +225,10 @@ func (l *Log) publish(ctx context.Context, last uint64, record []byte, patience 
 		return sending{result: sendNobody, err: err}
 	case errors.Is(err, nats.ErrMaxPayload):
 		return sending{result: sendImpossible, err: fmt.Errorf("%w: %w", ErrTooLarge, err)}
-	case errors.Is(err, nats.ErrReconnectBufExceeded):
-		return sending{result: sendNobody, err: err}
+	case errors.Is(err, nats.ErrConnectionDraining), errors.Is(err, nats.ErrReconnectBufExceeded):
+		return sending{result: sendNobody, err: err} // said before anything is sent
 	}
+	// A connection that is closed says so to requests under way as well.
 	return sending{result: sendUnknown, err: err}
 }
 

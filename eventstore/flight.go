@@ -161,8 +161,6 @@ func (w *Writer[C, E]) answer(g *group[C, E], err error) {
 func (w *Writer[C, E]) mend(ctx context.Context, g *group[C, E], err error) {
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrIntegrity):
-		_ = w.fail(err)
 	case errors.Is(err, ErrOutcomeUnknown):
 		w.waitFor(ctx, fmt.Errorf("an append is unresolved: %w", ErrUnavailable), func() error {
 			stored, err := w.log.Settle(ctx, g.head, g.record)
@@ -172,7 +170,7 @@ func (w *Writer[C, E]) mend(ctx context.Context, g *group[C, E], err error) {
 			}
 			return err
 		})
-	case errors.Is(err, ErrUnavailable):
+	case passing(err):
 		w.waitFor(ctx, err, func() error {
 			_, err := w.log.last(ctx)
 			return err
@@ -197,7 +195,7 @@ func (w *Writer[C, E]) waitFor(ctx context.Context, why error, step func() error
 			return
 		case ctx.Err() != nil:
 			return
-		case !transient(err) && !errors.Is(err, ErrOutcomeUnknown), errors.Is(err, ErrIntegrity):
+		case !passing(err) && !errors.Is(err, ErrOutcomeUnknown):
 			_ = w.fail(err)
 			return
 		}

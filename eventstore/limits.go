@@ -90,14 +90,36 @@ const (
 	windowRecords = 256
 	windowBytes   = 16 << 20
 
-	// confirmations is how often a missing record of a shared stream is looked
-	// for again, confirmWait apart, before it is called missing: right after a
-	// change of leader a server may not have caught up yet.
-	confirmations = 8
-	confirmWait   = 250 * time.Millisecond
+	// confirmWait is how long to wait before a question is asked once more.
+	confirmWait = 250 * time.Millisecond
 
-	// lagConfirmations is how often a shared stream that ends too early is
-	// looked at again: a leader that was cut off from the others answers like
-	// that for some seconds, until it steps down.
-	lagConfirmations = 60
+	// DefaultConfirm is how long what speaks against a shared log must last, in
+	// answers with a majority, before it is called damage. An election takes 4
+	// to 9 s, and a leader that was cut off answers for about 10 s more.
+	DefaultConfirm = 30 * time.Second
+
+	// firstLook and doubtPause are the shortest and the longest pause between
+	// two looks at a log in doubt; damagePause is that at a shared log that is
+	// damaged, ownDamagePause at one of this process's own server. The latter is
+	// longer than the server keeps what it has read.
+	firstLook      = 20 * time.Millisecond
+	doubtPause     = 500 * time.Millisecond
+	damagePause    = 5 * time.Second
+	ownDamagePause = 15 * time.Second
+
+	// maxRechecks is how many checks of others must pass besides before a log
+	// is sound again.
+	maxRechecks = 16
+
+	// quorumSilence is how long a replica may not have been heard by its leader
+	// and still count for the majority.
+	quorumSilence = 5 * time.Second
+
+	// openWait is how long Open waits for the servers of a shared log, and
+	// createWait for a stream to be made: a cluster that has just started may
+	// have no leader yet.
+	openWait   = 30 * time.Second
+	createWait = 30 * time.Second
+	// createTry bounds one request for that.
+	createTry = 10 * time.Second
 )

@@ -151,10 +151,11 @@ func (w *Writer[C, E]) replay(ctx context.Context, sequence uint64, id uuid.UUID
 func (w *Writer[C, E]) recorded(ctx context.Context, sequence uint64, id uuid.UUID) (Outcome[E], Command, error) {
 	s, err := w.log.Get(ctx, sequence)
 	if errors.Is(err, ErrNotFound) {
-		err = w.log.fail(&IntegrityError{
+		finding := &IntegrityError{
 			Sequence: sequence, Position: w.Head().Position + 1,
 			Reason: fmt.Sprintf("the index finds command %s in it, but the log does not reach it", id),
-		})
+		}
+		err = w.log.Suspect(finding, unless(finding, holds(sequence, id)))
 	}
 	if err != nil {
 		return Outcome[E]{}, Command{}, err
@@ -176,10 +177,22 @@ func (w *Writer[C, E]) recorded(ctx context.Context, sequence uint64, id uuid.UU
 		o.Replayed = true
 		return o, *c, nil
 	}
-	return Outcome[E]{}, Command{}, w.log.fail(&IntegrityError{
+	finding := &IntegrityError{
 		Position: s.Record.First, Sequence: sequence,
 		Reason: fmt.Sprintf("the index finds command %s in it, but it is not there", id),
-	})
+	}
+	return Outcome[E]{}, Command{}, w.log.Suspect(finding, unless(finding, holds(sequence, id)))
+}
+
+// holds looks for a command in a record.
+func holds(sequence uint64, id uuid.UUID) func(context.Context, *Log) (bool, error) {
+	return func(ctx context.Context, log *Log) (bool, error) {
+		s, err := log.Get(ctx, sequence)
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		return slices.ContainsFunc(s.Record.Commands, func(c Command) bool { return c.ID == id }), err
+	}
 }
 
 // outcome is what became of an item's command.

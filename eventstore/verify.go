@@ -2,9 +2,11 @@ package eventstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Report says what a pass over the whole ledger found.
@@ -40,12 +42,28 @@ func (r *Report) Take(s *Stored) {
 // Verify reads the whole ledger and checks every record, the chain between
 // them, the identity, the head mark and that the server counts as many records
 // as there are. progress, when given, is told how many of how many records are
-// done. The report is of what was good, also when an *IntegrityError ends it.
+// done. The report is of what was good, also when an *IntegrityError ends it. It
+// waits while a shared log is in doubt.
 func (l *Log) Verify(ctx context.Context, progress func(done, total uint64)) (Report, error) {
+	for {
+		report, err := l.verify(ctx, progress)
+		if _, doubted := errors.AsType[*DoubtError](err); !doubted {
+			return report, err
+		}
+		if err := l.Settled(ctx); err != nil {
+			return report, err
+		}
+	}
+}
+
+func (l *Log) verify(ctx context.Context, progress func(done, total uint64)) (Report, error) {
 	report := Report{Mark: l.mark.get()}
 	state, err := l.state(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = l.gone()
+	}
 	if err != nil {
-		return report, err
+		return report, l.fail(err)
 	}
 	for s, err := range l.Outlines(ctx, Cursor{}) {
 		if err != nil {
@@ -62,14 +80,8 @@ func (l *Log) Verify(ctx context.Context, progress func(done, total uint64)) (Re
 			progress(s.Sequence, max(state.LastSeq, s.Sequence))
 		}
 	}
-	switch {
-	case report.Head.Sequence < report.Mark.Sequence:
+	if report.Head.Sequence < report.Mark.Sequence {
 		return report, l.fail(l.shorter(report.Head.Sequence, report.Mark.Sequence))
-	case state.LastSeq > 0 && (state.FirstSeq != 1 || state.Msgs != state.LastSeq || state.NumDeleted > 0):
-		return report, l.fail(&IntegrityError{
-			Position: report.Head.Position + 1, Sequence: report.Head.Sequence,
-			Reason: fmt.Sprintf("the server counts %d records from %d to %d", state.Msgs, state.FirstSeq, state.LastSeq),
-		})
 	}
-	return report, nil
+	return report, l.fail(counted(&state, report.Head))
 }

@@ -128,16 +128,19 @@ func (w *Writer[C, E]) Start(ctx context.Context) error {
 	if err := w.recall(ctx); err != nil {
 		return w.fail(fmt.Errorf("start the writer: %w", err))
 	}
-	if err := w.fold(ctx); err != nil {
+	if err := w.foldFirmly(ctx); err != nil {
 		return w.fail(fmt.Errorf("start the writer: %w", err))
 	}
 	if through := w.index.Through(); through > w.Head().Sequence {
 		// It may have taken in a record that was stored after the fold ended.
 		head, err := w.log.Head(ctx)
 		if err == nil && through > head.Sequence {
-			err = w.log.fail(&IntegrityError{
+			err = w.suspect(ctx, &IntegrityError{
 				Position: head.Position + 1, Sequence: head.Sequence + 1,
 				Reason: fmt.Sprintf("the log ends here, but the index of commands has taken in record %d", through),
+			}, func(ctx context.Context, log *Log) (fits bool, err error) {
+				head, err := log.Head(ctx)
+				return head.Sequence >= through, err
 			})
 		}
 		if err != nil {
@@ -161,19 +164,52 @@ func (w *Writer[C, E]) recall(ctx context.Context) error {
 	if from.Sequence > w.index.Through() {
 		return fmt.Errorf("the decider stands at record %d, the index of commands at %d: %w", from.Sequence, w.index.Through(), ErrInvalid)
 	}
-	stored, err := w.log.Get(ctx, from.Sequence)
-	if errors.Is(err, ErrNotFound) || err == nil && stored.Hash != from.Hash {
-		err = w.log.fail(&IntegrityError{Position: from.Position, Sequence: from.Sequence, Reason: "the record is not the one up to which the state was saved"})
+	holds := func(ctx context.Context, log *Log) (bool, error) {
+		stored, err := log.Get(ctx, from.Sequence)
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		return stored.Hash == from.Hash, err
+	}
+	fits, err := holds(ctx, w.log)
+	if _, doubted := errors.AsType[*DoubtError](err); doubted {
+		if err = w.log.Settled(ctx); err == nil {
+			fits, err = holds(ctx, w.log)
+		}
+	}
+	if err != nil || fits {
+		return err
+	}
+	return w.suspect(ctx, &IntegrityError{Position: from.Position, Sequence: from.Sequence, Reason: "the record is not the one up to which the state was saved"}, holds)
+}
+
+// suspect tells the log what it does not fit, and waits until that is settled.
+func (w *Writer[C, E]) suspect(ctx context.Context, finding *IntegrityError, fits func(context.Context, *Log) (bool, error)) error {
+	err := w.log.Suspect(finding, unless(finding, fits))
+	if _, doubted := errors.AsType[*DoubtError](err); doubted {
+		return w.log.Settled(ctx)
 	}
 	return err
+}
+
+// unless is the recheck of a finding that stands unless something fits.
+func unless(finding *IntegrityError, fits func(context.Context, *Log) (bool, error)) Recheck {
+	return func(ctx context.Context, log *Log) error {
+		fit, err := fits(ctx, log)
+		if err != nil || fit {
+			return err
+		}
+		return finding
+	}
 }
 
 // Head returns where the writer's state stands: everything up to there has been
 // folded into the decider.
 func (w *Writer[C, E]) Head() Cursor { return *w.head.Load() }
 
-// Err returns nil while the writer writes, else why it does not. An error that
-// matches ErrIntegrity, or anything but ErrUnavailable, is for good.
+// Err returns nil while the writer writes, else why it does not. One that matches
+// ErrUnavailable passes, one that matches ErrIntegrity once the log is put right;
+// anything else is for good.
 func (w *Writer[C, E]) Err() error {
 	if err := w.log.Err(); err != nil {
 		return err
@@ -260,7 +296,7 @@ func (w *Writer[C, E]) loop(ctx context.Context) {
 
 // rest does what can not be done on top of a group: it takes in what others have stored.
 func (w *Writer[C, E]) rest(ctx context.Context) {
-	if w.log.known.Load() > w.Head().Sequence {
+	if w.log.known.Load() > w.Head().Sequence && w.log.Err() == nil {
 		w.catchUp(ctx)
 	}
 	if len(w.queue) == 0 {
@@ -346,12 +382,13 @@ func (w *Writer[C, E]) refusal() error {
 }
 
 // catchUp folds what others have stored. A server that can not be asked is
-// asked again when the next group comes; damage stops the writer.
+// asked again when the next group comes, a damaged log once it proved sound; a
+// record that cannot be understood stops the writer.
 func (w *Writer[C, E]) catchUp(ctx context.Context) {
 	if w.state.Load().final {
 		return
 	}
-	if err := w.fold(ctx); err != nil && !transient(err) {
+	if err := w.fold(ctx); err != nil && !passing(err) {
 		_ = w.fail(err)
 	}
 }
@@ -361,6 +398,22 @@ func transient(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
+// passing tells an error that may pass, or be put right, from one that will not.
+func passing(err error) bool { return transient(err) || errors.Is(err, ErrIntegrity) }
+
+// foldFirmly folds, and waits while the log is in doubt.
+func (w *Writer[C, E]) foldFirmly(ctx context.Context) error {
+	for {
+		err := w.fold(ctx)
+		if _, doubted := errors.AsType[*DoubtError](err); !doubted {
+			return err
+		}
+		if err := w.log.Settled(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // fold brings the decider from the writer's head to the head of the log.
 func (w *Writer[C, E]) fold(ctx context.Context) error {
 	total, from := w.log.known.Load(), w.Head().Sequence
@@ -368,6 +421,7 @@ func (w *Writer[C, E]) fold(ctx context.Context) error {
 		if w.Head().Sequence > from {
 			w.turns.met(time.Now())
 		}
+		w.log.took(w.Head()) // what others have stored counts as seen
 	}()
 	for s, err := range w.log.Read(ctx, w.Head()) {
 		if err != nil {

@@ -18,7 +18,8 @@ import (
 
 type backupCommand struct {
 	nodeFlags
-	To string `arg:"" help:"A new file, or a directory that gets one named after ledger and head." type:"path" placeholder:"FILE|DIR"`
+	UntilDamage bool   `help:"Where the log is damaged, back up what comes before; the exit code is 6 nevertheless."`
+	To          string `arg:"" help:"A new file, or a directory that gets one named after ledger and head." type:"path" placeholder:"FILE|DIR"`
 }
 
 // backedUp is the result of a backup.
@@ -39,7 +40,16 @@ func (c *backupCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer store.Close() //nolint:errcheck // nothing was written to it
-	return c.write(a, "log", store.Log.Read(ctx, eventstore.Cursor{}))
+	part := &soundPart{records: store.Log.Firm(ctx, eventstore.Cursor{}), ends: c.UntilDamage}
+	err = c.write(a, "log", part.all)
+	if part.damage == nil {
+		return err
+	}
+	a.explain(ctx, store.Log, part.report(), part.damage)
+	if err == nil {
+		err = part.damage
+	}
+	return err
 }
 
 func (c *backupCommand) write(a *app, source string, records iter.Seq2[eventstore.Stored, error]) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -38,6 +39,7 @@ func (c *verifyCommand) Run(ctx context.Context, a *app) error {
 	report, err := store.Log.Verify(ctx, bar.at)
 	bar.stop()
 	if err != nil {
+		a.explain(ctx, store.Log, report, err)
 		return err
 	}
 	result := verification{Report: report}
@@ -54,6 +56,18 @@ func (c *verifyCommand) Run(ctx context.Context, a *app) error {
 	return a.writeOne(result, []column{
 		{"Ledger", "ledger"}, {"Records", "records"}, {"Commands", "commands"}, {"Events", "events"}, headColumn, {"Models", "models"},
 	})
+}
+
+// explain says how far a damaged log is sound, and what lies where it is not.
+func (a *app) explain(ctx context.Context, log *eventstore.Log, sound eventstore.Report, err error) {
+	damage, ok := errors.AsType[*eventstore.IntegrityError](err)
+	if !ok {
+		return
+	}
+	a.remark("the first %d records are sound, up to position %d, head %s", sound.Records, sound.Head.Position, sound.Head.Hash)
+	if foreign := log.Inspect(ctx, damage.Sequence); foreign != nil {
+		a.remark("%s", foreign)
+	}
 }
 
 // checkArchive checks every byte of the archive, and that its last record is the log's.

@@ -38,13 +38,16 @@ func (l *Ledger) Health() Health {
 	if l.config.External.URL != "" {
 		h.Store = "external"
 	}
-	if l.store != nil {
+	if l.serving() {
 		h.Sync = string(l.store.Sync)
 	}
 	if err := l.Fault(); err != nil {
 		h.Reasons = append(h.Reasons, err.Error())
 		return h
 	}
+	l.mu.RLock()
+	h.Warnings = append(h.Warnings, l.exposures...)
+	l.mu.RUnlock()
 	head := l.writer.Head()
 	h.Position, h.ModelsPosition = head.Position, l.models.Checkpoint().Position
 	l.archiveHealth(&h)
@@ -82,7 +85,7 @@ func (l *Ledger) archiveHealth(h *Health) {
 
 // Archive says how far the archive is, and false where there is none because a cluster holds the log.
 func (l *Ledger) Archive() (archive.Status, bool) {
-	if l.archive == nil {
+	if !l.serving() || l.archive == nil {
 		return archive.Status{}, false
 	}
 	return l.archive.Status(), true
@@ -90,7 +93,7 @@ func (l *Ledger) Archive() (archive.Status, bool) {
 
 // Head is where the writer stands in the log; zero while it never served.
 func (l *Ledger) Head() eventstore.Cursor {
-	if l.writer == nil {
+	if !l.serving() {
 		return eventstore.Cursor{}
 	}
 	return l.writer.Head()

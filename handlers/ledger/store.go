@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"time"
@@ -36,23 +37,33 @@ const (
 	clusterDeadline       = 1900 * time.Millisecond
 )
 
+// clusterWait is how long a start waits for a cluster that cannot be reached.
+const clusterWait = 30 * time.Second
+
 // External says how to reach an external NATS cluster.
 type External struct {
 	URL           string
-	Replicas      int    // of the stream; 1 when 0
+	Replicas      int    // the stream must have; with 0 it is taken as it is, and a new one has 1
+	APIPrefix     string // of JetStream where the account imports it from the ledger's; the usual one when empty
 	Credentials   string // path of a credentials file; none when empty
 	RootCA        string // path of a PEM file with the authority of the server's certificate; the system's when empty
 	SyncAlways    bool   // the operator's word that every server syncs before it acknowledges
 	AllowUnsynced bool   // write even where that is not known; shown in health
+	// Confirm is how long what speaks against the log must last before it counts as damaged;
+	// eventstore.DefaultConfirm when 0.
+	Confirm time.Duration
 }
 
-func (e External) options() embedded.ConnectOptions {
-	o := embedded.ConnectOptions{SyncAlways: e.SyncAlways, AllowUnsynced: e.AllowUnsynced}
+func (e External) options(logger *slog.Logger) embedded.ConnectOptions {
+	o := embedded.ConnectOptions{SyncAlways: e.SyncAlways, AllowUnsynced: e.AllowUnsynced, APIPrefix: e.APIPrefix, Wait: clusterWait}
+	if logger != nil {
+		o.Waiting = func(why error) { logger.Warn("waiting for NATS", "for", clusterWait, "because", why) }
+	}
 	if e.Credentials != "" {
 		o.NATS = append(o.NATS, nats.UserCredentials(e.Credentials))
 	}
 	if e.RootCA != "" {
-		o.NATS = append(o.NATS, nats.RootCAs(e.RootCA))
+		o.Transport = append(o.Transport, nats.RootCAs(e.RootCA))
 	}
 	return o
 }
@@ -66,7 +77,8 @@ type Store struct {
 	// Board holds what the nodes on a cluster share besides the log; nil where the log is this node's own.
 	Board *board.Board
 
-	release []func() error // undone in reverse order
+	cluster *embedded.External // nil on the embedded server
+	release []func() error     // undone in reverse order
 }
 
 // OpenStore opens the log of a data directory without folding it. Where there is no ledger, or one that was
@@ -95,7 +107,7 @@ func (c Config) options() eventstore.Options {
 	o := eventstore.Options{Stream: streamName, Subject: streamSubject, Dir: c.Dir, AppendTimeout: appendTimeout, Found: c.Found, Join: c.Join, Logger: c.Logger}
 	if c.External.URL != "" {
 		o.Shared, o.Replicas = true, c.External.Replicas
-		o.AppendTimeout, o.Timeout = clusterAppendTimeout, clusterRequestTimeout
+		o.AppendTimeout, o.Timeout, o.Confirm = clusterAppendTimeout, clusterRequestTimeout, c.External.Confirm
 	}
 	return o
 }
@@ -122,10 +134,14 @@ func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, 
 		}
 		s.release = append(s.release, lock.Unlock)
 	}
-	cluster, err := embedded.Connect(ctx, config.External.URL, config.External.options())
+	cluster, err := embedded.Connect(ctx, config.External.URL, config.External.options(config.Logger))
+	if errors.Is(err, embedded.ErrUnreachable) {
+		err = fmt.Errorf("%w: %w", eventstore.ErrUnavailable, err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
+	s.cluster = cluster
 	s.Sync = cluster.Sync()
 	s.Board = board.New(cluster.JetStream(), board.Options{Stream: boardStream, Prefix: boardPrefix, Replicas: config.External.Replicas})
 	s.release = append(s.release, cluster.Close)

@@ -2,9 +2,11 @@ package webhooks
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"permledger/domain"
+	"permledger/eventstore"
 )
 
 // office says when this node delivers. A node with a log of its own always does; of the nodes on a cluster one
@@ -12,8 +14,6 @@ import (
 type office interface {
 	// enter waits until it is this node's turn. Its error is the context's.
 	enter(ctx context.Context) (turn, error)
-	// keys keeps the signing key for all nodes; nil where each has its own.
-	keys() sharedKey
 }
 
 // turn is the time for which this node delivers, with how far partners have been told. Its methods may be called
@@ -40,10 +40,25 @@ type sharedKey interface {
 	offer(ctx context.Context, pem []byte) ([]byte, error)
 }
 
-// newOffice gives the office of a ledger's nodes.
-func (w *Webhooks) newOffice() office {
-	if b := w.ledger.Board(); b != nil {
+// office gives the office of a ledger that serves.
+func (w *Webhooks) office() office {
+	if b := w.ledger.Board(); b != nil && w.ledger.Shared() {
 		return newSharedOffice(b, w.ledger.ID())
 	}
 	return ownOffice{w}
+}
+
+// errNoBoard says that what the nodes share cannot be reached.
+var errNoBoard = fmt.Errorf("the ledger does not serve: %w", eventstore.ErrUnavailable)
+
+// sharedKey gives where the nodes keep their key; nil where this node's is its own.
+func (w *Webhooks) sharedKey() (sharedKey, error) {
+	if !w.ledger.Shared() {
+		return nil, nil
+	}
+	b := w.ledger.Board()
+	if b == nil {
+		return nil, errNoBoard
+	}
+	return boardKey{b}, nil
 }

@@ -30,7 +30,6 @@ func (w *Webhooks) placeFile(partner domain.TenantID) string {
 type ownOffice struct{ *Webhooks }
 
 func (o ownOffice) enter(ctx context.Context) (turn, error) { return ownTurn(o), ctx.Err() }
-func (o ownOffice) keys() sharedKey                         { return nil }
 
 type ownTurn struct{ *Webhooks }
 

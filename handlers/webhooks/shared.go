@@ -41,14 +41,15 @@ func (o *sharedOffice) enter(ctx context.Context) (turn, error) {
 	return &sharedTurn{Term: term, board: o.board, ledger: o.ledger, revisions: make(map[domain.TenantID]uint64)}, nil
 }
 
-func (o *sharedOffice) keys() sharedKey { return o }
+// boardKey is the key of all nodes, a note too.
+type boardKey struct{ board *board.Board }
 
-func (o *sharedOffice) key(ctx context.Context) ([]byte, error) {
+func (o boardKey) key(ctx context.Context) ([]byte, error) {
 	note, err := o.board.Read(ctx, keyNote)
 	return note.Value, err
 }
 
-func (o *sharedOffice) offer(ctx context.Context, pem []byte) ([]byte, error) {
+func (o boardKey) offer(ctx context.Context, pem []byte) ([]byte, error) {
 	_, err := o.board.Write(ctx, keyNote, pem, 0)
 	if err != nil && !errors.Is(err, eventstore.ErrConflict) && !errors.Is(err, eventstore.ErrOutcomeUnknown) {
 		return nil, err

@@ -39,7 +39,7 @@ const (
 type signer struct {
 	path           string
 	certificateURL string
-	shared         sharedKey // nil where this node's key is its own
+	shared         func() (sharedKey, error) // gives nil where this node's key is its own
 
 	mu          sync.Mutex
 	key         *rsa.PrivateKey // guarded by mu
@@ -87,10 +87,16 @@ func (s *signer) identity() (*rsa.PrivateKey, []byte, error) {
 func (s *signer) content() ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), keyTimeout)
 	defer cancel()
-	var content []byte
+	var shared sharedKey
 	var err error
 	if s.shared != nil {
-		if content, err = s.shared.key(ctx); err != nil {
+		if shared, err = s.shared(); err != nil {
+			return nil, err
+		}
+	}
+	var content []byte
+	if shared != nil {
+		if content, err = shared.key(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -104,8 +110,8 @@ func (s *signer) content() ([]byte, error) {
 	}
 	if content == nil {
 		content = own
-		if s.shared != nil {
-			if content, err = s.shared.offer(ctx, own); err != nil {
+		if shared != nil {
+			if content, err = shared.offer(ctx, own); err != nil {
 				return nil, err
 			}
 		}

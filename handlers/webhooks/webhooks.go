@@ -57,7 +57,6 @@ type Webhooks struct {
 	signer  *signer
 	sender  *sender
 	tests   *tests
-	office  office
 	here    atomic.Bool // it is this node's turn
 }
 
@@ -69,8 +68,7 @@ func New(l *ledger.Ledger, o Options) *Webhooks {
 		ledger: l, options: o, log: o.Logger, figures: newFigures(o.Metrics, o.clock.now),
 		signer: s, sender: newSender(s, o.Reach), tests: newTests(o.clock.now),
 	}
-	w.office = w.newOffice()
-	s.shared = w.office.keys()
+	s.shared = w.sharedKey
 	w.figures.standing(o.Metrics, w.here.Load)
 	return w
 }
@@ -139,7 +137,7 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // Run tells receivers what happens until the context ends. It returns once nothing is under way any more.
 func (w *Webhooks) Run(ctx context.Context) error {
-	if !w.Delivers() || w.ledger.Fault() != nil {
+	if !w.Delivers() {
 		return nil
 	}
 	if err := os.MkdirAll(w.options.Dir, 0o700); err != nil {
@@ -153,7 +151,7 @@ func (w *Webhooks) Run(ctx context.Context) error {
 				return nil
 			}
 		}
-		t, err := w.office.enter(ctx)
+		t, err := w.office().enter(ctx)
 		if err != nil {
 			return nil // only the end of the context ends the wait
 		}
