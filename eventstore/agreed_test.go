@@ -3,10 +3,12 @@ package eventstore_test
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"permledger/eventstore"
@@ -61,9 +63,22 @@ func TestARefusalRestsOnAMajorityWhereALeaderMayHaveBeenReplaced(t *testing.T) {
 		before = n.Writer.Head().Sequence
 		return errors.Is(refused(), eventstoretest.ErrOverdrawn) && n.Writer.Head().Sequence == before+1
 	}, time.Minute, 10*time.Millisecond)
-	o, err := n.Writer.Submit(t.Context(), eventstoretest.Submit("a", 1))
+	o, err := n.Writer.Submit(t.Context(), eventstoretest.Submit("b", 1))
 	require.NoError(t, err)
 	require.Equal(t, uint64(1), o.Position)
+	var all sync.WaitGroup
+	for i := range 8 { // what is decided while such a record is stored comes after it
+		all.Go(func() {
+			for range 25 {
+				_, err := n.Writer.Submit(t.Context(), eventstoretest.Submit("b", int64(i%2)))
+				assert.NoError(t, err)
+				assert.ErrorIs(t, refused(), eventstoretest.ErrOverdrawn)
+			}
+		})
+	}
+	all.Wait()
+	_, err = n.Log.Verify(t.Context(), nil)
+	require.NoError(t, err)
 
 	stopOne()
 	require.Eventually(t, func() bool { return errors.Is(refused(), eventstore.ErrUnavailable) }, time.Minute, 10*time.Millisecond)

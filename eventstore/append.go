@@ -62,6 +62,9 @@ func (l *Log) append(ctx context.Context, expected Cursor, record []byte, last u
 	if err := l.writable(); err != nil {
 		return Cursor{}, err
 	}
+	if at.Before(expected.Time) || last < expected.Position { // whoever made it did not know what it follows
+		return Cursor{}, fmt.Errorf("a record of %s up to position %d after one of %s and position %d: %w", at, last, expected.Time, expected.Position, ErrInvalid)
+	}
 	return l.put(ctx, expected, record, last, at)
 }
 

@@ -78,20 +78,26 @@ func (f *fetcher) request(ctx context.Context, first, last uint64) ([]raw, error
 	if err := again(); err != nil {
 		return nil, err
 	}
+	for f.log.hung.lately() && asked < batchAsked-1 {
+		if err := again(); err != nil {
+			return nil, err
+		}
+	}
 	got := make([]raw, 0, min(want, 64))
 	from := "" // the answer that is listened to
 	for uint64(len(got)) < want {
 		// The wait is bounded, because a server that can not read a record may end
 		// a batch without a word.
-		patience := f.log.replicaTimeout()
-		if from == "" && f.log.opts.Shared && asked < batchAsked {
-			patience = askReplicaAgain
+		patience, hopeful := f.log.replicaTimeout(), from == "" && f.log.opts.Shared && asked < batchAsked
+		if hopeful {
+			patience = min(patience, askReplicaAgain)
 		}
 		waiting, cancel := context.WithTimeout(ctx, patience)
 		m, err := f.sub.NextMsgWithContext(waiting)
 		cancel()
 		switch {
-		case err != nil && patience == askReplicaAgain && waiting.Err() != nil && ctx.Err() == nil:
+		case err != nil && hopeful && waiting.Err() != nil && ctx.Err() == nil:
+			f.log.hung.note()
 			if err := again(); err != nil {
 				return got, err
 			}

@@ -62,7 +62,9 @@ func (w *Writer[C, E]) land(ctx context.Context, l landing) {
 			w.decider.Commit(l.stored.Position)
 			w.recent.add(l.stored.Sequence, g.recorded())
 			w.head.Store(&l.stored)
-		} else if l.stored.Sequence > g.head.Sequence { // a barrier, which changes nothing
+		} else if l.stored.Sequence > g.head.Sequence {
+			// A barrier changes nothing, but it is younger than what was formed meanwhile.
+			w.shelve()
 			w.recent.add(l.stored.Sequence, nil)
 			w.head.Store(&l.stored)
 		}

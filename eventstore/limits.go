@@ -60,6 +60,8 @@ const (
 	// again, batchAsked how often it is asked for at most.
 	askReplicaAgain = 100 * time.Millisecond
 	batchAsked      = 4
+	// hungFor is how long after one has hung several are asked at once.
+	hungFor = 10 * time.Second
 
 	// firstSend is how long a record sent to a cluster waits for its answer
 	// before it is sent again behind the same fence; the next ones wait twice as

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -63,6 +64,21 @@ func (l *Log) heard(s *silence, answered bool) {
 	case s.lasts(time.Now()):
 		l.line.Leave()
 	}
+}
+
+// hung notes when a replica that was asked at random left a reader without an
+// answer.
+type hung struct{ at atomic.Pointer[time.Time] }
+
+func (h *hung) note() {
+	now := time.Now()
+	h.at.Store(&now)
+}
+
+// lately says that some replica hangs, as far as is known.
+func (h *hung) lately() bool {
+	at := h.at.Load()
+	return at != nil && time.Since(*at) < hungFor
 }
 
 // ask sends a question that may be asked twice and returns the answer. On a

@@ -75,6 +75,7 @@ type Log struct {
 
 	line            Line
 	writing, asking silence // of the server, about records and about anything
+	hung            hung
 
 	appendMu sync.Mutex // held while a record is appended
 

@@ -189,6 +189,9 @@ func (l *Log) replicaTimeout() time.Duration {
 // direct reads a record from whichever replica answers. Any error means "ask
 // the leader".
 func (l *Log) direct(ctx context.Context, sequence uint64) ([]byte, error) {
+	if l.hung.lately() {
+		return nil, fmt.Errorf("record %d: a replica hangs: %w", sequence, ErrUnavailable)
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.replicaTimeout())
 	defer cancel()
 	m, err := l.js.Conn().RequestWithContext(ctx, l.prefix+"DIRECT.GET."+l.opts.Stream, fmt.Appendf(nil, `{"seq":%d}`, sequence))
