@@ -286,10 +286,15 @@ func (a *alarms) hear(who string, health []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range said.Reasons {
-		if strings.Contains(r, "integrity") {
+		if alarming(r) {
 			a.said[who+": "+r]++
 		}
 	}
+}
+
+// alarming reports whether a text calls the ledger damaged. A doubt that is not confirmed does not.
+func alarming(text string) bool {
+	return strings.Contains(text, "integrity") && !strings.Contains(text, "unconfirmed")
 }
 
 // collect ends the listening and gives the alarms, with those that processes which have ended left in their logs.
@@ -300,7 +305,7 @@ func (a *alarms) collect(ended ...*server) (findings []finding) {
 	}
 	for _, s := range ended {
 		for line := range strings.Lines(s.logs.String()) {
-			if strings.Contains(line, "integrity") {
+			if strings.Contains(line, "level=ERROR") && alarming(line) {
 				findings = append(findings, finding{wrong, "a false alarm in the log: " + line})
 			}
 		}
