@@ -20,7 +20,7 @@ import (
 //   - ErrConflict: another record follows expected. This one is not stored and
 //     never will be.
 //   - ErrUnavailable, ErrTooLarge, ErrInvalid: it was not stored and never
-//     will be.
+//     will be. A *DoubtError is an ErrUnavailable.
 //   - ErrOutcomeUnknown: it may be stored, or may still be. Settle tells.
 //   - an *IntegrityError: the ledger is damaged.
 //
@@ -62,6 +62,9 @@ func (l *Log) append(ctx context.Context, expected Cursor, record []byte, last u
 	if err := l.writable(); err != nil {
 		return Cursor{}, err
 	}
+	if at.Before(expected.Time) || last < expected.Position { // whoever made it did not know what it follows
+		return Cursor{}, fmt.Errorf("a record of %s up to position %d after one of %s and position %d: %w", at, last, expected.Time, expected.Position, ErrInvalid)
+	}
 	return l.put(ctx, expected, record, last, at)
 }
 
@@ -95,11 +98,13 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 	// inFlight says that a send may have reached the server without an answer.
 	// From then on only the log itself can tell what became of the record.
 	inFlight := false
-	wait := 10 * time.Millisecond
+	wait, patience := 10*time.Millisecond, l.firstPatience(record)
 	for {
-		sent := l.publish(ctx, expected.Sequence, record)
+		sent := l.publish(ctx, expected.Sequence, record, patience)
+		patience *= 2
 		switch sent.result {
 		case sendStored:
+			l.heard(&l.writing, true)
 			if sent.sequence != stored.Sequence {
 				return Cursor{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, l.fail(&IntegrityError{
 					Position: expected.Position + 1, Sequence: stored.Sequence,
@@ -117,12 +122,17 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 		case sendRefused, sendNobody:
 		}
 
-		found, err := l.look(ctx, expected, record)
+		found, err := l.glance(ctx, expected, record)
+		// A refusal while nothing is there is none: a leader without the others
+		// refuses what it has taken itself and cannot store.
+		l.heard(&l.writing, err == nil && found != placeEmpty)
+		err = l.fail(err)
+		_, doubted := errors.AsType[*DoubtError](err)
 		switch {
-		case errors.Is(err, ErrIntegrity) && inFlight:
-			return Cursor{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, l.fail(err))
-		case errors.Is(err, ErrIntegrity):
-			return Cursor{}, l.fail(err)
+		case (doubted || errors.Is(err, ErrIntegrity)) && inFlight:
+			return Cursor{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+		case doubted || errors.Is(err, ErrIntegrity):
+			return Cursor{}, err
 		case err != nil: // the server can not be asked
 		case found == placeOurs:
 			hashing.Wait()
@@ -136,8 +146,28 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 			}
 			return Cursor{}, fmt.Errorf("append record %d: %w (%s)", stored.Sequence, ErrUnavailable, sent.err.Error())
 		}
-		wait = min(2*wait, time.Second)
+		wait = min(2*wait, longestRetry)
 	}
+}
+
+// firstPatience is how long the first send of a record waits for its answer. A
+// message lost on its way is then found while there is time to send it again. A
+// cluster loses messages whenever its leader changes, so it is given less.
+func (l *Log) firstPatience(record []byte) time.Duration {
+	if !l.opts.Shared {
+		return l.opts.AppendTimeout / 4
+	}
+	return min(firstSend+time.Duration(len(record))*time.Microsecond/10, l.opts.AppendTimeout/4)
+}
+
+// glance is look, given up early enough to send the record again.
+func (l *Log) glance(ctx context.Context, expected Cursor, record []byte) (place, error) {
+	if l.opts.Shared {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, l.opts.AppendTimeout/4)
+		defer cancel()
+	}
+	return l.look(ctx, expected, record)
 }
 
 // took notes a stored record. A mark that can not be written weakens only the
@@ -166,10 +196,11 @@ type sending struct {
 
 // publish sends a record once, behind its fence, and sorts the answer. Only
 // what is certain about this one send is reported as certain.
-func (l *Log) publish(ctx context.Context, last uint64, record []byte) sending {
-	// One send waits for a part of the time only: a message lost on its way is
-	// then found while there is time to send it again.
-	ctx, cancel := context.WithTimeout(ctx, l.opts.AppendTimeout/4)
+func (l *Log) publish(ctx context.Context, last uint64, record []byte, patience time.Duration) sending {
+	if !l.line.Up() {
+		return sending{result: sendNobody, err: errNoServer}
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	m := nats.NewMsg(l.opts.Subject)
 	m.Data = record
@@ -197,9 +228,10 @@ func (l *Log) publish(ctx context.Context, last uint64, record []byte) sending {
 		return sending{result: sendNobody, err: err}
 	case errors.Is(err, nats.ErrMaxPayload):
 		return sending{result: sendImpossible, err: fmt.Errorf("%w: %w", ErrTooLarge, err)}
-	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining), errors.Is(err, nats.ErrReconnectBufExceeded):
-		return sending{result: sendNobody, err: err}
+	case errors.Is(err, nats.ErrConnectionDraining), errors.Is(err, nats.ErrReconnectBufExceeded):
+		return sending{result: sendNobody, err: err} // said before anything is sent
 	}
+	// A connection that is closed says so to requests under way as well.
 	return sending{result: sendUnknown, err: err}
 }
 
@@ -249,12 +281,7 @@ func (l *Log) Settle(ctx context.Context, expected Cursor, record []byte) (store
 		return false, l.fail(err)
 	}
 	if found == placeEmpty {
-		ledger, _, _ := l.Ledger()
-		at, err := l.clock.next(expected.Time)
-		if err != nil {
-			at = expected.Time // nobody's clock is needed to end the doubt
-		}
-		barrier := Record{Version: RecordVersion, Ledger: ledger, First: expected.Position + 1, Time: at, Previous: expected.Hash, Commands: []Command{}}
+		barrier := l.barrier(expected)
 		end, err := l.put(ctx, expected, AppendRecord(nil, &barrier), barrier.Last(), barrier.Time)
 		if err == nil {
 			l.took(end)
@@ -268,6 +295,18 @@ func (l *Log) Settle(ctx context.Context, expected Cursor, record []byte) (store
 		}
 	}
 	return found == placeOurs, nil
+}
+
+// barrier is a record without commands behind a cursor. Storing it takes what
+// storing any record takes, and changes nothing. It has the time of the record
+// before it while the clock is in doubt: nobody's clock is needed to end a doubt.
+func (l *Log) barrier(at Cursor) Record {
+	ledger, _, _ := l.Ledger()
+	now, err := l.clock.next(at.Time)
+	if err != nil {
+		now = at.Time
+	}
+	return Record{Version: RecordVersion, Ledger: ledger, First: at.Position + 1, Time: now, Previous: at.Hash, Commands: []Command{}}
 }
 
 // EnsureGenesis stores the first record of a new ledger, which gives it a

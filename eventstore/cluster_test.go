@@ -42,6 +42,12 @@ func TestG1NothingAcknowledgedIsLostWithTheLeader(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
+	created := func() time.Time {
+		s, err := store.JetStream(t).Stream(ctx, stream)
+		require.NoError(t, err)
+		return s.CachedInfo().Created
+	}
+	before := created()
 
 	const clients, commands = 8, 40
 	var mu sync.Mutex
@@ -84,6 +90,7 @@ func TestG1NothingAcknowledgedIsLostWithTheLeader(t *testing.T) {
 	}
 	wg.Wait()
 	require.Len(t, acknowledged, clients*commands)
+	require.Equal(t, before, created(), "another leader is no other stream")
 
 	seen := map[uuid.UUID]uint64{}
 	for s, err := range nodes[0].Log.Read(ctx, eventstore.Cursor{}) {

@@ -55,6 +55,10 @@ var (
 	// written.
 	ErrInvalid = errors.New("invalid: nothing was written")
 
+	// ErrReplicas says that the stream has another number of replicas than was
+	// asked for. Nothing was written.
+	ErrReplicas = errors.New("the stream has another number of replicas than was asked for")
+
 	// ErrNotEmpty says that an import was refused because the ledger already
 	// holds records.
 	ErrNotEmpty = errors.New("the ledger is not empty: import into a new data directory")

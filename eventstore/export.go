@@ -13,15 +13,17 @@ import (
 // Export writes the ledger as JSON Lines: each line is the stored bytes of one
 // record, so SHA-256 of a line without its line end is the hash the next line
 // names. Every record is checked before it is written. progress, when given, is
-// told how many of how many records are done.
+// told how many of how many records are done. It waits while a shared log is in
+// doubt. An *IntegrityError ends it after all records before the damage have been
+// written: they are an export of that part, which the report is of.
 func (l *Log) Export(ctx context.Context, w io.Writer, progress func(done, total uint64)) (Report, error) {
 	report := Report{Mark: l.mark.get()}
-	total, err := l.last(ctx)
-	if err != nil {
-		return report, err
-	}
+	total := l.known.Load()
 	out := bufio.NewWriterSize(w, 1<<18)
-	for s, err := range l.Read(ctx, Cursor{}) {
+	for s, err := range l.Firm(ctx, Cursor{}) {
+		if errors.Is(err, ErrIntegrity) {
+			return report, errors.Join(err, out.Flush())
+		}
 		if err != nil {
 			return report, err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -61,28 +62,52 @@ func (f *fetcher) fetch(ctx context.Context, first, last uint64) ([]raw, error) 
 }
 
 // request asks whichever replica answers for one batch, and returns the part of
-// the answer that has no gap. A replica may lag behind and return less.
+// the answer that has no gap. A replica may lag behind and return less. In a
+// cluster the one asked may hang, so while nothing has come it is asked again,
+// which may be another one; the first to answer is listened to.
 func (f *fetcher) request(ctx context.Context, first, last uint64) ([]raw, error) {
 	f.batch++
-	reply := f.inbox + "." + strconv.FormatUint(f.batch, 10)
+	prefix := f.inbox + "." + strconv.FormatUint(f.batch, 10) + "-"
 	want := min(last-first+1, batchRecords)
 	ask := fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, first, want, batchBytes)
-	if err := f.log.js.Conn().PublishRequest(f.log.prefix+"DIRECT.GET."+f.log.opts.Stream, reply, ask); err != nil {
+	asked := 0
+	again := func() error {
+		asked++
+		return f.log.js.Conn().PublishRequest(f.log.prefix+"DIRECT.GET."+f.log.opts.Stream, prefix+strconv.Itoa(asked), ask)
+	}
+	if err := again(); err != nil {
 		return nil, err
 	}
+	for f.log.hung.lately() && asked < batchAsked-1 {
+		if err := again(); err != nil {
+			return nil, err
+		}
+	}
 	got := make([]raw, 0, min(want, 64))
-	// The wait is bounded, because a server that can not read a record may end a
-	// batch without a word.
-	ctx, cancel := context.WithTimeout(ctx, f.log.opts.Timeout)
-	defer cancel()
+	from := "" // the answer that is listened to
 	for uint64(len(got)) < want {
-		m, err := f.sub.NextMsgWithContext(ctx)
-		if err != nil {
+		// The wait is bounded, because a server that can not read a record may end
+		// a batch without a word.
+		patience, hopeful := f.log.replicaTimeout(), from == "" && f.log.opts.Shared && asked < batchAsked
+		if hopeful {
+			patience = min(patience, askReplicaAgain)
+		}
+		waiting, cancel := context.WithTimeout(ctx, patience)
+		m, err := f.sub.NextMsgWithContext(waiting)
+		cancel()
+		switch {
+		case err != nil && hopeful && waiting.Err() != nil && ctx.Err() == nil:
+			f.log.hung.note()
+			if err := again(); err != nil {
+				return got, err
+			}
+			continue
+		case err != nil:
 			return got, err
+		case !strings.HasPrefix(m.Subject, prefix), from != "" && m.Subject != from:
+			continue // a late answer to a batch that was given up, or one too many
 		}
-		if m.Subject != reply {
-			continue // a late answer to a batch that was given up
-		}
+		from = m.Subject
 		// A status says that the batch ended, or that nobody had it.
 		sequence, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
 		if err != nil || sequence != first+uint64(len(got)) {

@@ -17,7 +17,7 @@ type landing struct {
 func (w *Writer[C, E]) launch(head Cursor) {
 	g := w.forming
 	w.flight, w.forming = g, nil
-	g.head = head
+	g.head, w.launched = head, time.Now()
 	if g.count > 0 {
 		w.decider.Seal()
 		g.complete()
@@ -43,11 +43,8 @@ func (w *Writer[C, E]) store(ctx context.Context, g *group[C, E]) landing {
 	if !w.log.opts.Shared {
 		return landing{stored: g.head}
 	}
-	last, err := w.log.last(ctx)
-	if err == nil && last != g.head.Sequence {
-		err = ErrConflict
-	}
-	return landing{g.head, err}
+	end, err := w.log.agreed(ctx, g.head)
+	return landing{end, err}
 }
 
 // land commits the state of the group in flight when it is stored, sends the next
@@ -57,13 +54,20 @@ func (w *Writer[C, E]) land(ctx context.Context, l landing) {
 	g := w.flight
 	w.flight = nil
 	if l.err == nil {
-		w.conflicts = 0
+		now := time.Now()
+		w.contested = time.Time{}
 		if g.count > 0 {
 			w.decider.Commit(l.stored.Position)
 			w.index.Take(l.stored, g.recorded())
 			w.head.Store(&l.stored)
+		} else if l.stored.Sequence > g.head.Sequence {
+			// A barrier changes nothing, but it is younger than what was formed meanwhile.
+			w.shelve()
+			w.index.Take(l.stored, nil)
+			w.head.Store(&l.stored)
 		}
-		if w.forming != nil {
+		yield := w.log.opts.Shared && w.turns.took(now, now.Sub(w.launched))
+		if w.forming != nil && !yield {
 			w.launch(l.stored)
 		}
 		w.answer(g, nil)
@@ -72,8 +76,7 @@ func (w *Writer[C, E]) land(ctx context.Context, l landing) {
 	}
 	w.shelve()
 	w.decider.Discard()
-	if errors.Is(l.err, ErrConflict) && w.conflicts < maxConflicts {
-		w.conflicts++
+	if errors.Is(l.err, ErrConflict) && w.contend() {
 		w.stats.conflicts.Add(1)
 		if l.err = w.fold(ctx); l.err == nil {
 			w.carry = append(g.requests(), w.carry...)
@@ -82,10 +85,19 @@ func (w *Writer[C, E]) land(ctx context.Context, l landing) {
 		}
 		l.err = fmt.Errorf("%w: %w", ErrUnavailable, l.err) // the conflict is certain, so nothing is written
 	}
-	w.conflicts = 0
+	w.contested = time.Time{}
 	w.answer(g, l.err)
 	w.mend(ctx, g, l.err)
 	w.release(g)
+}
+
+// contend reports whether a group that another writer forestalled is decided
+// again. Its commands are answered within the time that a record may take.
+func (w *Writer[C, E]) contend() bool {
+	if w.contested.IsZero() {
+		w.contested = w.launched
+	}
+	return time.Since(w.contested) < w.log.opts.AppendTimeout
 }
 
 // recorded lists the commands in a group's record.
@@ -151,8 +163,6 @@ func (w *Writer[C, E]) answer(g *group[C, E], err error) {
 func (w *Writer[C, E]) mend(ctx context.Context, g *group[C, E], err error) {
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrIntegrity):
-		_ = w.fail(err)
 	case errors.Is(err, ErrOutcomeUnknown):
 		w.waitFor(ctx, fmt.Errorf("an append is unresolved: %w", ErrUnavailable), func() error {
 			stored, err := w.log.Settle(ctx, g.head, g.record)
@@ -162,7 +172,7 @@ func (w *Writer[C, E]) mend(ctx context.Context, g *group[C, E], err error) {
 			}
 			return err
 		})
-	case errors.Is(err, ErrUnavailable):
+	case passing(err):
 		w.waitFor(ctx, err, func() error {
 			_, err := w.log.last(ctx)
 			return err
@@ -175,7 +185,7 @@ func (w *Writer[C, E]) mend(ctx context.Context, g *group[C, E], err error) {
 func (w *Writer[C, E]) waitFor(ctx context.Context, why error, step func() error) {
 	w.pause(why)
 	w.opts.Logger.Warn("nothing is written until the server answers", "error", why)
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, longestRetry) {
 		w.refuseWaiting()
 		err := step()
 		if err == nil {
@@ -187,7 +197,7 @@ func (w *Writer[C, E]) waitFor(ctx context.Context, why error, step func() error
 			return
 		case ctx.Err() != nil:
 			return
-		case !transient(err) && !errors.Is(err, ErrOutcomeUnknown), errors.Is(err, ErrIntegrity):
+		case !passing(err) && !errors.Is(err, ErrOutcomeUnknown):
 			_ = w.fail(err)
 			return
 		}

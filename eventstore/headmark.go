@@ -100,6 +100,9 @@ func newestMark(slots []byte) (newest Cursor, next int64) {
 
 // get returns the mark, the zero Cursor when there is none.
 func (m *headMark) get() Cursor {
+	if m == nil { // of a log without a directory
+		return Cursor{}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.last
@@ -107,6 +110,9 @@ func (m *headMark) get() Cursor {
 
 // note moves the mark forward.
 func (m *headMark) note(c Cursor) error {
+	if m == nil {
+		return nil
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if c.Sequence <= m.last.Sequence {

@@ -31,9 +31,15 @@ const (
 	// MaxCorrelationID bounds the correlation id of a command, in bytes.
 	MaxCorrelationID = 200
 
-	// maxConflicts is how often a group is decided again because another
-	// writer was faster, before it is answered with ErrConflict.
-	maxConflicts = 1000
+	// sharedTurn is for how long a writer of a shared log sends one group after
+	// the other while others write too, lonelyTurn while no record of theirs was
+	// seen for as long as company. Then it pauses between shortestPause and
+	// longestPause.
+	sharedTurn    = 100 * time.Millisecond
+	lonelyTurn    = time.Second
+	company       = 10 * time.Second
+	shortestPause = 5 * time.Millisecond
+	longestPause  = 100 * time.Millisecond
 
 	// DefaultAppendTimeout is how long a group waits for its record to be
 	// stored. After it the outcome is unknown.
@@ -54,9 +60,39 @@ const (
 	// DefaultTimeout is how long one request to the server may take.
 	DefaultTimeout = 5 * time.Second
 
+	// askAgain is how long a question to a cluster waits for its answer before it
+	// is asked again, and leaveAfter how long a server may leave everything
+	// without an answer before another one is tried.
+	askAgain   = 250 * time.Millisecond
+	leaveAfter = 750 * time.Millisecond
+	// leaveReplica is how long a replica may take for a record that the leader
+	// has as well.
+	leaveReplica = 500 * time.Millisecond
+	// askReplicaAgain is how long a batch may take to begin before it is asked for
+	// again, batchAsked how often it is asked for at most.
+	askReplicaAgain = 100 * time.Millisecond
+	batchAsked      = 4
+	// hungFor is how long after one has hung several are asked at once.
+	hungFor = 10 * time.Second
+
+	// firstSend is how long a record sent to a cluster waits for its answer
+	// before it is sent again behind the same fence; the next ones wait twice as
+	// long each.
+	firstSend = 250 * time.Millisecond
+
+	// longestRetry is the longest pause between two attempts to get on.
+	longestRetry = 200 * time.Millisecond
+
+	// electionless is how long after a replica has heard its leader no other one
+	// can be elected with its vote: an election begins after 4 s at the earliest.
+	electionless = 2500 * time.Millisecond
+
 	// pollInterval is how often the head of the stream is compared with what
 	// is known of it, so that a lost tail or a lost notice is found.
 	pollInterval = 5 * time.Second
+
+	// followAgain is the longest pause of a reader whose server cannot be asked.
+	followAgain = time.Second
 
 	// batchRecords and batchBytes bound one batched read. A batch ends with
 	// the record that reaches the bytes, so it may exceed them by one record.
@@ -68,14 +104,36 @@ const (
 	windowRecords = 256
 	windowBytes   = 16 << 20
 
-	// confirmations is how often a missing record of a shared stream is looked
-	// for again, confirmWait apart, before it is called missing: right after a
-	// change of leader a server may not have caught up yet.
-	confirmations = 8
-	confirmWait   = 250 * time.Millisecond
+	// confirmWait is how long to wait before a question is asked once more.
+	confirmWait = 250 * time.Millisecond
 
-	// lagConfirmations is how often a shared stream that ends too early is
-	// looked at again: a leader that was cut off from the others answers like
-	// that for some seconds, until it steps down.
-	lagConfirmations = 60
+	// DefaultConfirm is how long what speaks against a shared log must last, in
+	// answers with a majority, before it is called damage. An election takes 4
+	// to 9 s, and a leader that was cut off answers for about 10 s more.
+	DefaultConfirm = 30 * time.Second
+
+	// firstLook and doubtPause are the shortest and the longest pause between
+	// two looks at a log in doubt; damagePause is that at a shared log that is
+	// damaged, ownDamagePause at one of this process's own server. The latter is
+	// longer than the server keeps what it has read.
+	firstLook      = 20 * time.Millisecond
+	doubtPause     = 500 * time.Millisecond
+	damagePause    = 5 * time.Second
+	ownDamagePause = 15 * time.Second
+
+	// maxRechecks is how many checks of others must pass besides before a log
+	// is sound again.
+	maxRechecks = 16
+
+	// quorumSilence is how long a replica may not have been heard by its leader
+	// and still count for the majority.
+	quorumSilence = 5 * time.Second
+
+	// openWait is how long Open waits for the servers of a shared log, and
+	// createWait for a stream to be made: a cluster that has just started may
+	// have no leader yet.
+	openWait   = 30 * time.Second
+	createWait = 30 * time.Second
+	// createTry bounds one request for that.
+	createTry = 10 * time.Second
 )

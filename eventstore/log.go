@@ -37,8 +37,13 @@ type Options struct {
 	// of. It needs Shared, and excludes Found. A directory that has an
 	// identity needs no Join; one that is given must agree with it.
 	Join uuid.UUID
-	// Replicas is the number of replicas of a new stream, 1 when zero.
+	// Replicas is the number of replicas the stream must have. With zero a
+	// stream is taken as it is, and a new one has 1.
 	Replicas int
+	// Confirm is how long an answer of a shared server that speaks against the
+	// ledger must last before the ledger counts as damaged, DefaultConfirm when
+	// zero. It must be longer than an election.
+	Confirm time.Duration
 	// Timeout is how long one request to the server may take, DefaultTimeout
 	// when zero. Every read ends within a small multiple of it.
 	Timeout time.Duration
@@ -47,6 +52,9 @@ type Options struct {
 	AppendTimeout time.Duration
 	// Clock says how far this machine's clock is believed.
 	Clock ClockOptions
+	// Line is the connection to a cluster, by which a silent server is left for
+	// another one. With nil the connection stays where it is.
+	Line Line
 	// Logger gets what an operator should know; nothing is logged when nil.
 	Logger *slog.Logger
 }
@@ -55,7 +63,8 @@ type Options struct {
 // JetStream stream. Its methods may be called from several goroutines at once.
 //
 // The first integrity failure any of them finds is kept: from then on Append
-// refuses to write until the ledger is opened anew.
+// refuses to write until the log has proved sound, which is looked at in the
+// background. On a shared log a failure is a *DoubtError until it is confirmed.
 type Log struct {
 	js     jetstream.JetStream
 	opts   Options
@@ -67,13 +76,24 @@ type Log struct {
 	known   atomic.Uint64 // highest sequence known to be stored
 	largest int           // bytes of one record
 
+	line            Line
+	writing, asking silence // of the server, about records and about anything
+	hung            hung
+
 	appendMu sync.Mutex // held while a record is appended
+
+	inspecting bool // what it finds is only for its caller
+	life       context.Context
+	die        context.CancelFunc
+	examiner   sync.WaitGroup // of doubt.go
 
 	mu      sync.Mutex
 	id      *identity     // nil until the ledger has, or finds, its first record
 	head    Cursor        // last record known to be stored, lower bound
-	bell    chan struct{} // closed and replaced whenever known grows
-	failure error         // the first integrity failure
+	created time.Time     // of the stream, zero until it has been asked for
+	bell    chan struct{} // closed and replaced whenever known grows or failure changes
+	failure error         // why the log is not trusted; see doubt.go
+	again   []Recheck     // what must pass besides before it is
 	watch   *watcher      // nil until somebody follows
 	closed  bool
 }
@@ -91,7 +111,9 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Log, erro
 	if opts.Stream == "" || opts.Subject == "" || opts.Dir == "" {
 		return nil, errors.New("open the ledger: stream, subject and directory are required")
 	}
-	opts.Replicas = max(opts.Replicas, 1)
+	if opts.Confirm <= 0 {
+		opts.Confirm = DefaultConfirm
+	}
 	if opts.Timeout <= 0 {
 		opts.Timeout = DefaultTimeout
 	}
@@ -105,15 +127,23 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Log, erro
 		return nil, errors.New("open the ledger: only a shared ledger can be joined, and it is not founded then")
 	}
 	l := &Log{
-		js: js, opts: opts, prefix: apiPrefix(js), log: opts.Logger,
-		clock:   newClock(opts.Clock),
-		bell:    make(chan struct{}),
-		largest: min(MaxRecordBytes, int(js.Conn().MaxPayload())-headerRoom),
+		js: js, opts: opts, prefix: APIPrefix(js), log: opts.Logger,
+		clock:      newClock(opts.Clock),
+		line:       ownLine{},
+		bell:       make(chan struct{}),
+		largest:    min(MaxRecordBytes, int(js.Conn().MaxPayload())-headerRoom),
+		inspecting: true, // nobody else uses it yet
+	}
+	l.life, l.die = context.WithCancel(context.Background())
+	if opts.Line != nil {
+		l.line = opts.Line
 	}
 	if err := l.admit(ctx); err != nil {
+		l.die()
 		return nil, err
 	}
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		l.die()
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
 	var damaged bool
@@ -124,23 +154,43 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Log, erro
 	if damaged {
 		l.log.Warn("the head mark is damaged; a new one is started at the head of the stream", "file", HeadMarkFile)
 	}
-	if err := l.establish(ctx); err != nil {
+	if _, err = l.directory(); err == nil { // what is wrong there no server has to confirm
+		err = l.firmly(ctx, l.establish)
+	}
+	if err == nil {
+		err = l.firmly(ctx, l.checkReplicas)
+	}
+	if err != nil {
+		l.die()
 		_ = l.mark.close()
 		return nil, err
 	}
+	l.inspecting = false
 	return l, nil
 }
 
-// establish brings stream, identity and head mark together.
-func (l *Log) establish(ctx context.Context) error {
+// directory returns the identity and checks that it fits the head mark.
+func (l *Log) directory() (*identity, error) {
 	id, err := readIdentity(l.opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if id != nil && id.Stream != l.opts.Stream {
+		return nil, &IntegrityError{Reason: fmt.Sprintf("this directory belongs to stream %s, not %s", id.Stream, l.opts.Stream)}
+	}
+	if mark := l.mark.get(); id == nil && mark.Sequence > 0 {
+		return nil, &IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but the head mark knows a ledger of %d records", IdentityFile, mark.Sequence)}
+	}
+	return id, nil
+}
+
+// establish brings stream, identity and head mark together. It may be repeated.
+func (l *Log) establish(ctx context.Context) error {
+	id, err := l.directory()
 	if err != nil {
 		return err
 	}
 	mark := l.mark.get()
-	if id != nil && id.Stream != l.opts.Stream {
-		return &IntegrityError{Reason: fmt.Sprintf("this directory belongs to stream %s, not %s", id.Stream, l.opts.Stream)}
-	}
 	established := id != nil && id.Stage != stageCreating
 	state, err := l.state(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -252,7 +302,8 @@ func (l *Log) Ledger() (id uuid.UUID, genesis Hash, ok bool) {
 	return l.id.Ledger, l.id.Genesis, true
 }
 
-// Err returns the first integrity failure found, nil while there is none.
+// Err returns nil while the log is sound, a *DoubtError while it is in doubt, and
+// an error that matches ErrIntegrity while it is damaged.
 func (l *Log) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -328,6 +379,8 @@ func (l *Log) Close() error {
 	l.closed = true
 	w := l.watch
 	l.mu.Unlock()
+	l.die()
+	l.examiner.Wait()
 	if w != nil {
 		w.stop()
 	}
@@ -339,22 +392,6 @@ func (l *Log) chain(from Cursor) chain {
 	c := chain{at: from}
 	c.ledger, c.genesis, _ = l.Ledger()
 	return c
-}
-
-// fail keeps the first integrity failure; other errors pass through.
-func (l *Log) fail(err error) error {
-	if !errors.Is(err, ErrIntegrity) {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.failure == nil {
-		l.failure = err
-		close(l.bell) // followers end with it
-		l.bell = make(chan struct{})
-		l.log.Error("the ledger failed its integrity check; nothing is written any more", "error", err)
-	}
-	return err
 }
 
 // note takes a record as stored: the head mark moves and followers wake up.
@@ -380,8 +417,7 @@ func (l *Log) ring(sequence uint64) {
 		}
 	}
 	l.mu.Lock()
-	close(l.bell)
-	l.bell = make(chan struct{})
+	l.stir()
 	l.mu.Unlock()
 }
 

@@ -12,8 +12,9 @@ import (
 // Read yields the records after from, in order, up to the head the log has when
 // Read is called. Every record is checked against the one before it: sequence,
 // position, ledger, time and hash. The first error is yielded once and ends the
-// loop: an *IntegrityError that names the place, ErrUnavailable when the server
-// can not be asked, or the error of the context. A loop that ends without an
+// loop: an *IntegrityError that names the place, a *DoubtError while that is not
+// confirmed, ErrUnavailable when the server can not be asked, or the error of the
+// context. A loop that ends without an
 // error has seen everything.
 //
 // A cursor beyond the head is an integrity failure: it was taken from a record
@@ -26,6 +27,28 @@ func (l *Log) Read(ctx context.Context, from Cursor) iter.Seq2[Stored, error] {
 // nothing of what the records say: they have no Commands.
 func (l *Log) Outlines(ctx context.Context, from Cursor) iter.Seq2[Stored, error] {
 	return l.read(ctx, from, decodeOutline)
+}
+
+// Firm yields what Read yields, for a reader that has time: it waits while the
+// log is in doubt, and goes on when it proves sound.
+func (l *Log) Firm(ctx context.Context, from Cursor) iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
+		for {
+			err := l.pass(ctx, from, decodeWhole, func(s Stored, err error) bool {
+				from = s.Cursor()
+				return yield(s, err)
+			})
+			if _, doubted := errors.AsType[*DoubtError](err); doubted {
+				if err = l.Settled(ctx); err == nil {
+					continue
+				}
+			}
+			if err != nil && !errors.Is(err, errStopped) {
+				yield(Stored{}, err)
+			}
+			return
+		}
+	}
 }
 
 func (l *Log) read(ctx context.Context, from Cursor, with decoder) iter.Seq2[Stored, error] {
@@ -56,8 +79,8 @@ func (l *Log) pass(ctx context.Context, from Cursor, with decoder, yield func(St
 
 // Follow yields the records after from, in order, for ever: first those that
 // are stored, then each new one. It checks what Read checks. It waits while the
-// server can not be asked, and ends only with an *IntegrityError or the error
-// of the context, which it yields last.
+// server can not be asked and while the log is in doubt, and ends only with an
+// *IntegrityError or the error of the context, which it yields last.
 func (l *Log) Follow(ctx context.Context, from Cursor) iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {
 		l.startWatch()
@@ -113,8 +136,11 @@ func (l *Log) Follow(ctx context.Context, from Cursor) iter.Seq2[Stored, error] 
 					f.close()
 					f = nil
 				}
+				if _, doubted := errors.AsType[*DoubtError](err); doubted && !errors.Is(l.Settled(ctx), ErrUnavailable) {
+					continue // the log says how it ended
+				}
 				_ = sleep(ctx, wait)
-				wait = min(2*wait, pollInterval)
+				wait = min(2*wait, followAgain)
 			}
 		}
 	}
@@ -127,26 +153,37 @@ var errStopped = errors.New("the reader stopped")
 // in the log, when no later record can show it.
 func (l *Log) stands(ctx context.Context, c *chain, last uint64) error {
 	at := c.at
-	switch {
-	case at.Sequence > last:
-		return l.fail(&IntegrityError{
-			Position: max(at.Position, 1), Sequence: at.Sequence,
-			Reason: fmt.Sprintf("the log ends with record %d, but a reader has taken record %d", last, at.Sequence),
-		})
-	case at.Sequence < last || last == 0:
+	if at.Sequence < last || at.Sequence == 0 {
 		return nil
 	}
-	s, err := l.Get(ctx, last)
-	if err != nil {
-		return err
+	return l.doubt(at, l.holds(ctx, at))
+}
+
+// holds checks that a record that a reader has taken is in the log.
+func (l *Log) holds(ctx context.Context, at Cursor) error {
+	if at.Sequence == 0 {
+		return nil
 	}
-	if s.Hash != at.Hash {
-		return l.fail(&IntegrityError{
+	s, err := l.Get(ctx, at.Sequence)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return &IntegrityError{
+			Position: max(at.Position, 1), Sequence: at.Sequence,
+			Reason: fmt.Sprintf("the log ends before it, but a reader has taken record %d", at.Sequence),
+		}
+	case err == nil && s.Hash != at.Hash:
+		return &IntegrityError{
 			Position: max(at.Position, 1), Sequence: at.Sequence,
 			Reason: fmt.Sprintf("it has hash %s, but a reader has taken it with hash %s", s.Hash, at.Hash),
-		})
+		}
 	}
-	return nil
+	return err
+}
+
+// doubt tells the log what a reader who stands at a cursor has found. The log is
+// sound only if it holds what the reader has taken.
+func (l *Log) doubt(at Cursor, err error) error {
+	return l.Suspect(err, func(ctx context.Context, log *Log) error { return log.holds(ctx, at) })
 }
 
 // run yields the records after the chain's cursor up to last. While one batch is
@@ -164,15 +201,15 @@ func (l *Log) run(ctx context.Context, f *fetcher, c *chain, last uint64, with d
 	ahead.Go(func() { decodeAll(ctx, with, fetched, ready) })
 	for b := range ready {
 		if b.err != nil {
-			return l.fail(locate(c, b.err))
+			return l.doubt(c.at, locate(c, b.err))
 		}
 		for i := range b.records {
 			d := &b.records[i]
 			if d.err != nil {
-				return l.fail(c.fault("%v", d.err))
+				return l.doubt(c.at, c.fault("%v", d.err))
 			}
 			if err := c.accept(&d.Stored); err != nil {
-				return l.fail(err)
+				return l.doubt(c.at, err)
 			}
 			if !yield(d.Stored, nil) {
 				return errStopped

@@ -53,5 +53,5 @@ func (l *Log) CheckCounts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.miscounted(&state, l.mark.get())
+	return l.fail(counted(&state, l.mark.get()))
 }

@@ -2,7 +2,6 @@ package eventstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -26,7 +25,7 @@ func (l *Log) streamConfig() jetstream.StreamConfig {
 		Retention:         jetstream.LimitsPolicy,
 		Discard:           jetstream.DiscardNew,
 		Storage:           jetstream.FileStorage,
-		Replicas:          l.opts.Replicas,
+		Replicas:          max(l.opts.Replicas, 1),
 		MaxMsgs:           -1,
 		MaxBytes:          -1,
 		MaxConsumers:      -1,
@@ -40,42 +39,91 @@ func (l *Log) streamConfig() jetstream.StreamConfig {
 	}
 }
 
-// createStream creates the stream. Two nodes may do so at once.
+// createStream creates the stream. Two nodes may do so at once. A cluster that
+// has no leader yet is waited for.
 func (l *Log) createStream(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, createWait)
+	defer cancel()
+	for {
+		err := l.createOnce(ctx)
+		if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return nil
+		}
+		refused, answered := errors.AsType[*jetstream.APIError](err)
+		if answered && refused.Code < 500 || sleep(ctx, confirmWait) != nil {
+			return fmt.Errorf("create stream %s: %w", l.opts.Stream, unavailable(err))
+		}
+	}
+}
+
+func (l *Log) createOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, createTry)
 	defer cancel()
 	_, err := l.js.CreateStream(ctx, l.streamConfig())
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return fmt.Errorf("create stream %s: %w", l.opts.Stream, unavailable(err))
-	}
-	return nil
+	return err
 }
 
 // state asks the stream's leader for its state, and checks its settings. Its
 // last sequence counts only what has been written completely: a record whose
 // sync failed can be read back by sequence, but is not counted.
 func (l *Log) state(ctx context.Context) (jetstream.StreamState, error) {
+	info, err := l.info(ctx)
+	if err != nil {
+		return jetstream.StreamState{}, err
+	}
+	if err := l.checkConfig(&info.Config); err != nil {
+		return jetstream.StreamState{}, err
+	}
+	return info.State, l.checkCreated(info.Created)
+}
+
+// checkReplicas compares the replicas of the stream with those asked for.
+func (l *Log) checkReplicas(ctx context.Context) error {
+	if l.opts.Replicas == 0 {
+		return nil
+	}
+	info, err := l.info(ctx)
+	if err != nil || info.Config.Replicas == l.opts.Replicas {
+		return err
+	}
+	return fmt.Errorf("%w: stream %s has %d, not %d; change it with: nats stream edit %s --replicas %d",
+		ErrReplicas, l.opts.Stream, info.Config.Replicas, l.opts.Replicas, l.opts.Stream, l.opts.Replicas)
+}
+
+// checkCreated notices a stream that is not the one that was there before.
+// Whether it holds the same records, only reading all of them tells.
+func (l *Log) checkCreated(created time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.created.IsZero() {
+		l.created = created
+	}
+	if l.opts.Shared && !l.inspecting && !l.created.Equal(created) {
+		return &IntegrityError{Reason: fmt.Sprintf("stream %s was replaced by another of that name", l.opts.Stream)}
+	}
+	return nil
+}
+
+// info asks the stream's leader for everything about it.
+func (l *Log) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	var resp struct {
 		Error *jetstream.APIError `json:"error"`
 		jetstream.StreamInfo
 	}
 	asked := l.clock.opts.Elapsed()
 	if err := l.api(ctx, "STREAM.INFO."+l.opts.Stream, nil, &resp); err != nil {
-		return jetstream.StreamState{}, err
+		return nil, err
 	}
 	if l.opts.Shared { // a server of our own has the same clock
 		l.clock.compare(resp.TimeStamp, asked)
 	}
 	if resp.Error != nil {
 		if resp.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound {
-			return jetstream.StreamState{}, jetstream.ErrStreamNotFound
+			return nil, jetstream.ErrStreamNotFound
 		}
-		return jetstream.StreamState{}, fmt.Errorf("ask for stream %s: %w: %w", l.opts.Stream, ErrUnavailable, resp.Error)
+		return nil, fmt.Errorf("ask for stream %s: %w: %w", l.opts.Stream, ErrUnavailable, resp.Error)
 	}
-	if err := l.checkConfig(&resp.Config); err != nil {
-		return jetstream.StreamState{}, err
-	}
-	return resp.State, nil
+	return &resp.StreamInfo, nil
 }
 
 // checkConfig refuses a stream that could forget records.
@@ -100,7 +148,7 @@ func (l *Log) checkConfig(c *jetstream.StreamConfig) error {
 		wrong = "it is sealed"
 	}
 	if wrong != "" {
-		return &IntegrityError{Reason: fmt.Sprintf("stream %s can not hold a ledger: %s", l.opts.Stream, wrong)}
+		return &IntegrityError{Reason: fmt.Sprintf("stream %s cannot hold a ledger: %s", l.opts.Stream, wrong)}
 	}
 	return nil
 }
@@ -109,25 +157,18 @@ func (l *Log) checkConfig(c *jetstream.StreamConfig) error {
 // shorter than what is known to be stored, is an integrity failure.
 func (l *Log) last(ctx context.Context) (uint64, error) {
 	known := l.known.Load()
-	for try := 0; ; try++ {
-		state, err := l.state(ctx)
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			err = &IntegrityError{Reason: fmt.Sprintf("stream %s is gone", l.opts.Stream)}
-		}
-		if err != nil {
-			return 0, l.fail(err)
-		}
-		if state.LastSeq >= known {
-			l.ring(state.LastSeq)
-			return state.LastSeq, nil
-		}
-		if !l.opts.Shared || try >= lagConfirmations {
-			return 0, l.fail(l.shorter(state.LastSeq, known))
-		}
-		if err := sleep(ctx, confirmWait); err != nil {
-			return 0, err
-		}
+	state, err := l.state(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = l.gone()
 	}
+	if err == nil && state.LastSeq < known {
+		err = l.shorter(state.LastSeq, known)
+	}
+	if err != nil {
+		return 0, l.fail(err)
+	}
+	l.ring(state.LastSeq)
+	return state.LastSeq, nil
 }
 
 // shorter describes a stream that has lost its tail.
@@ -140,19 +181,22 @@ func (l *Log) shorter(last, known uint64) *IntegrityError {
 	return e
 }
 
-// tries returns how often a bad finding is looked at again. A server of our
-// own has nobody to catch up with.
-func (l *Log) tries() int {
+// replicaTimeout is how long a replica that happens to be asked may take. One
+// that hangs is still asked, so in a cluster the leader is asked soon instead.
+func (l *Log) replicaTimeout() time.Duration {
 	if l.opts.Shared {
-		return confirmations
+		return min(leaveReplica, l.opts.Timeout)
 	}
-	return 1
+	return l.opts.Timeout
 }
 
 // direct reads a record from whichever replica answers. Any error means "ask
 // the leader".
 func (l *Log) direct(ctx context.Context, sequence uint64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
+	if l.hung.lately() {
+		return nil, fmt.Errorf("record %d: a replica hangs: %w", sequence, ErrUnavailable)
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.replicaTimeout())
 	defer cancel()
 	m, err := l.js.Conn().RequestWithContext(ctx, l.prefix+"DIRECT.GET."+l.opts.Stream, fmt.Appendf(nil, `{"seq":%d}`, sequence))
 	if err != nil {
@@ -194,11 +238,13 @@ func (l *Log) message(ctx context.Context, sequence uint64) ([]byte, error) {
 		case resp.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
 			unread = &IntegrityError{Sequence: sequence, Reason: "the record is missing or can not be read"}
 		case resp.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound:
-			unread = &IntegrityError{Sequence: sequence, Reason: fmt.Sprintf("stream %s is gone", l.opts.Stream)}
+			unread = l.gone()
 		default:
 			return nil, fmt.Errorf("read record %d: %w: %w", sequence, ErrUnavailable, resp.Error)
 		}
-		if try >= l.tries() {
+		// Silence may be that of a server that has just been left; an answer of a
+		// shared one is confirmed elsewhere.
+		if try > 0 || err == nil && l.opts.Shared {
 			return nil, unread
 		}
 		if err := sleep(ctx, confirmWait); err != nil {
@@ -207,22 +253,8 @@ func (l *Log) message(ctx context.Context, sequence uint64) ([]byte, error) {
 	}
 }
 
-// api sends one request of the JetStream API and decodes the answer.
-func (l *Log) api(ctx context.Context, subject string, body []byte, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
-	defer cancel()
-	m, err := l.js.Conn().RequestWithContext(ctx, l.prefix+subject, body)
-	if err != nil {
-		return fmt.Errorf("ask the server (%s): %w", subject, unavailable(err))
-	}
-	if err := json.Unmarshal(m.Data, answer); err != nil {
-		return fmt.Errorf("ask the server (%s): %w: %w", subject, ErrUnavailable, err)
-	}
-	return nil
-}
-
-// apiPrefix returns the prefix of the API's subjects, with its dot.
-func apiPrefix(js jetstream.JetStream) string {
+// APIPrefix returns the prefix of the subjects of a JetStream API, with its dot.
+func APIPrefix(js jetstream.JetStream) string {
 	o := js.Options()
 	switch {
 	case o.APIPrefix != "" && o.APIPrefix[len(o.APIPrefix)-1] == '.':

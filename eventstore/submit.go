@@ -209,10 +209,11 @@ func (w *Writer[C, E]) replay(ctx context.Context, records []uint64, s *Submissi
 func (w *Writer[C, E]) recorded(ctx context.Context, sequence uint64, id uuid.UUID) ([]Recorded[E], error) {
 	s, err := w.log.Get(ctx, sequence)
 	if errors.Is(err, ErrNotFound) {
-		err = w.log.fail(&IntegrityError{
+		finding := &IntegrityError{
 			Sequence: sequence, Position: w.Head().Position + 1,
 			Reason: fmt.Sprintf("the index finds command %s in it, but the log does not reach it", id),
-		})
+		}
+		err = w.log.Suspect(finding, unless(finding, holds(sequence, id)))
 	}
 	if err != nil {
 		return nil, err
@@ -231,10 +232,11 @@ func (w *Writer[C, E]) recorded(ctx context.Context, sequence uint64, id uuid.UU
 		position += uint64(len(c.Events))
 	}
 	if len(found) == 0 {
-		err = w.log.fail(&IntegrityError{
+		finding := &IntegrityError{
 			Position: s.Record.First, Sequence: sequence,
 			Reason: fmt.Sprintf("the index finds command %s in it, but it is not there", id),
-		})
+		}
+		err = w.log.Suspect(finding, unless(finding, holds(sequence, id)))
 	}
 	return found, err
 }
@@ -251,6 +253,17 @@ func (w *Writer[C, E]) outcome(s *Stored, c *Command, position uint64) (Outcome[
 	o := outcomeOf(c.ID, c.Name, s.Sequence, position, s.Record.Time, events, c.Events)
 	o.Replayed = true
 	return o, nil
+}
+
+// holds looks for a command in a record.
+func holds(sequence uint64, id uuid.UUID) func(context.Context, *Log) (bool, error) {
+	return func(ctx context.Context, log *Log) (bool, error) {
+		s, err := log.Get(ctx, sequence)
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		return slices.ContainsFunc(s.Record.Commands, func(c Command) bool { return c.ID == id }), err
+	}
 }
 
 // outcome is what became of an item's command.

@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -44,7 +45,8 @@ func (r *Report) Take(s *Stored) {
 // Verify reads the whole ledger and checks every record, the chain between
 // them, the identity, the head mark and that the server counts as many records
 // as there are. progress, when given, is told how many of how many records are
-// done. The report is of what was good, also when an *IntegrityError ends it.
+// done. The report is of what was good, also when an *IntegrityError ends it. It
+// waits while a shared log is in doubt.
 func (l *Log) Verify(ctx context.Context, progress func(done, total uint64)) (Report, error) {
 	return l.verify(ctx, decodeOutline, progress, func(*Stored) {})
 }
@@ -54,7 +56,12 @@ func (l *Log) Verify(ctx context.Context, progress func(done, total uint64)) (Re
 // seem to be the same, the ledger is read once more.
 func (l *Log) VerifyAll(ctx context.Context, progress func(done, total uint64)) (Report, error) {
 	var prints []uint64
-	report, err := l.verify(ctx, decodePrints, progress, func(s *Stored) { prints = append(prints, s.outline.prints...) })
+	report, err := l.verify(ctx, decodePrints, progress, func(s *Stored) {
+		if s.Sequence == 1 { // again, after a doubt
+			prints = prints[:0]
+		}
+		prints = append(prints, s.outline.prints...)
+	})
 	if err != nil {
 		return report, err
 	}
@@ -64,11 +71,27 @@ func (l *Log) VerifyAll(ctx context.Context, progress func(done, total uint64)) 
 	return report, err
 }
 
+// verify goes through the log until it has done so without a doubt.
 func (l *Log) verify(ctx context.Context, with decoder, progress func(done, total uint64), take func(*Stored)) (Report, error) {
+	for {
+		report, err := l.verifyOnce(ctx, with, progress, take)
+		if _, doubted := errors.AsType[*DoubtError](err); !doubted {
+			return report, err
+		}
+		if err := l.Settled(ctx); err != nil {
+			return report, err
+		}
+	}
+}
+
+func (l *Log) verifyOnce(ctx context.Context, with decoder, progress func(done, total uint64), take func(*Stored)) (Report, error) {
 	report := Report{Mark: l.mark.get()}
 	state, err := l.state(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = l.gone()
+	}
 	if err != nil {
-		return report, err
+		return report, l.fail(err)
 	}
 	for s, err := range l.read(ctx, Cursor{}, with) {
 		if err != nil {
@@ -86,21 +109,8 @@ func (l *Log) verify(ctx context.Context, with decoder, progress func(done, tota
 			progress(s.Sequence, max(state.LastSeq, s.Sequence))
 		}
 	}
-	switch {
-	case report.Head.Sequence < report.Mark.Sequence:
+	if report.Head.Sequence < report.Mark.Sequence {
 		return report, l.fail(l.shorter(report.Head.Sequence, report.Mark.Sequence))
 	}
-	return report, l.miscounted(&state, report.Head)
-}
-
-// miscounted says so when a server has other records than it must have, up to a
-// head at least.
-func (l *Log) miscounted(state *jetstream.StreamState, head Cursor) error {
-	if state.LastSeq == 0 || state.FirstSeq == 1 && state.Msgs == state.LastSeq && state.NumDeleted == 0 {
-		return nil
-	}
-	return l.fail(&IntegrityError{
-		Position: head.Position + 1, Sequence: head.Sequence,
-		Reason: fmt.Sprintf("the server counts %d records from %d to %d", state.Msgs, state.FirstSeq, state.LastSeq),
-	})
+	return report, l.fail(counted(&state, report.Head))
 }

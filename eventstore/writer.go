@@ -63,9 +63,11 @@ type Writer[C, E any] struct {
 	forming   *group[C, E]     // being decided; nil when nothing has come
 	flight    *group[C, E]     // being stored; nil when none is
 	landed    chan landing     // tells how the flight ended
-	conflicts int              // flights in a row that the fence refused
 	now       time.Time        // for the next group to begin
 	doubted   bool             // the clock was, when it was looked at last
+	launched  time.Time        // when the flight began
+	contested time.Time        // since when the fence has refused every flight; zero after one that was stored
+	turns     turns            // on a shared log
 	spare     *group[C, E]     // kept for its memory
 	chunks    [][]byte         // what other goroutines encoded, kept for its memory
 }
@@ -121,7 +123,7 @@ func (w *Writer[C, E]) Start(ctx context.Context) error {
 	if err := w.recall(ctx, w.index.Through(), "the index of commands was made"); err != nil {
 		return w.fail(fmt.Errorf("start the writer: %w", err))
 	}
-	if err := w.fold(ctx); err != nil {
+	if err := w.foldFirmly(ctx); err != nil {
 		return w.fail(fmt.Errorf("start the writer: %w", err))
 	}
 	run, stop := context.WithCancel(context.Background()) //nolint:gosec // Close calls it
@@ -138,20 +140,52 @@ func (w *Writer[C, E]) recall(ctx context.Context, from Cursor, what string) err
 	if from == (Cursor{}) {
 		return nil
 	}
-	stored, err := w.log.Get(ctx, from.Sequence)
-	if errors.Is(err, ErrNotFound) || err == nil && stored.Hash != from.Hash {
-		err = w.log.fail(&IntegrityError{Position: from.Position, Sequence: from.Sequence, Reason: "the record is not the one up to which " + what})
+	holds := func(ctx context.Context, log *Log) (bool, error) {
+		stored, err := log.Get(ctx, from.Sequence)
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		return stored.Hash == from.Hash, err
+	}
+	fits, err := holds(ctx, w.log)
+	if _, doubted := errors.AsType[*DoubtError](err); doubted {
+		if err = w.log.Settled(ctx); err == nil {
+			fits, err = holds(ctx, w.log)
+		}
+	}
+	if err != nil || fits {
+		return err
+	}
+	return w.suspect(ctx, &IntegrityError{Position: from.Position, Sequence: from.Sequence, Reason: "the record is not the one up to which " + what}, holds)
+}
+
+// suspect tells the log what it does not fit, and waits until that is settled.
+func (w *Writer[C, E]) suspect(ctx context.Context, finding *IntegrityError, fits func(context.Context, *Log) (bool, error)) error {
+	err := w.log.Suspect(finding, unless(finding, fits))
+	if _, doubted := errors.AsType[*DoubtError](err); doubted {
+		return w.log.Settled(ctx)
 	}
 	return err
+}
+
+// unless is the recheck of a finding that stands unless something fits.
+func unless(finding *IntegrityError, fits func(context.Context, *Log) (bool, error)) Recheck {
+	return func(ctx context.Context, log *Log) error {
+		fit, err := fits(ctx, log)
+		if err != nil || fit {
+			return err
+		}
+		return finding
+	}
 }
 
 // Head returns where the writer's state stands: everything up to there has been
 // folded into the decider.
 func (w *Writer[C, E]) Head() Cursor { return *w.head.Load() }
 
-// Err returns nil while the writer writes, else why it does not. An error that
-// matches ErrIntegrity, or anything but ErrUnavailable, is for good; one that
-// matches ErrClock ends when the clock is right.
+// Err returns nil while the writer writes, else why it does not. One that matches
+// ErrUnavailable passes, one that matches ErrIntegrity once the log is put right,
+// one that matches ErrClock once the clock is right; anything else is for good.
 func (w *Writer[C, E]) Err() error {
 	if err := w.stopped(); err != nil {
 		return err
@@ -224,9 +258,14 @@ func (w *Writer[C, E]) loop(ctx context.Context) {
 		for len(w.carry) > 0 && w.forming == nil {
 			w.take(nil)
 		}
+		var turn <-chan time.Time // when it is this writer's again
 		if w.flight == nil && w.forming != nil {
-			w.launch(w.Head())
-			continue
+			wait := w.turns.wait(time.Now())
+			if wait <= 0 {
+				w.launch(w.Head())
+				continue
+			}
+			turn = time.After(wait)
 		}
 		queue := w.queue
 		if w.full() {
@@ -244,13 +283,14 @@ func (w *Writer[C, E]) loop(ctx context.Context) {
 		case l := <-w.landed:
 			w.land(ctx, l)
 		case <-bell:
+		case <-turn:
 		}
 	}
 }
 
 // rest does what can not be done on top of a group: it takes in what others have stored.
 func (w *Writer[C, E]) rest(ctx context.Context) {
-	if w.log.known.Load() > w.Head().Sequence {
+	if w.log.known.Load() > w.Head().Sequence && w.log.Err() == nil {
 		w.catchUp(ctx)
 	}
 }
@@ -337,12 +377,13 @@ func (w *Writer[C, E]) refusal() error {
 }
 
 // catchUp folds what others have stored. A server that can not be asked is
-// asked again when the next group comes; damage stops the writer.
+// asked again when the next group comes, a damaged log once it proved sound; a
+// record that cannot be understood stops the writer.
 func (w *Writer[C, E]) catchUp(ctx context.Context) {
 	if w.state.Load().final {
 		return
 	}
-	if err := w.fold(ctx); err != nil && !transient(err) {
+	if err := w.fold(ctx); err != nil && !passing(err) {
 		_ = w.fail(err)
 	}
 }
@@ -352,10 +393,32 @@ func transient(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
+// passing tells an error that may pass, or be put right, from one that will not.
+func passing(err error) bool { return transient(err) || errors.Is(err, ErrIntegrity) }
+
+// foldFirmly folds, and waits while the log is in doubt.
+func (w *Writer[C, E]) foldFirmly(ctx context.Context) error {
+	for {
+		err := w.fold(ctx)
+		if _, doubted := errors.AsType[*DoubtError](err); !doubted {
+			return err
+		}
+		if err := w.log.Settled(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // fold brings decider and index to the head of the log, in one pass.
 func (w *Writer[C, E]) fold(ctx context.Context) error {
-	total := w.log.known.Load()
-	from := w.Head()
+	total, head := w.log.known.Load(), w.Head()
+	defer func() {
+		if w.Head().Sequence > head.Sequence {
+			w.turns.met(time.Now())
+		}
+		w.log.took(w.Head()) // what others have stored counts as seen
+	}()
+	from := head
 	if through := w.index.Through(); through.Sequence < from.Sequence {
 		from = through
 	}

@@ -62,11 +62,12 @@ func New(l *ledger.Ledger, authenticator auth.Authenticator, o Options) *Handler
 	registry := prometheus.NewRegistry()
 	mux := http.NewServeMux()
 	entrance := gate.New(l, auth.Remember(authenticator), gate.Options{Rate: o.Rate, Burst: o.Burst, Metrics: registry})
-	native := api.New(mux, l, entrance, api.Options{
-		Logger: o.Logger, Streams: o.Streams, PositionWait: o.PositionWait, Heartbeat: o.Heartbeat, Metrics: registry,
-	})
 	o.Webhooks.Logger, o.Webhooks.Metrics = o.Logger, registry
 	hooks := webhooks.New(l, o.Webhooks)
+	native := api.New(mux, l, entrance, api.Options{
+		Logger: o.Logger, Streams: o.Streams, PositionWait: o.PositionWait, Heartbeat: o.Heartbeat, Metrics: registry,
+		Webhooks: func() string { return string(hooks.Standing()) },
+	})
 	partnercenter.New(mux, l, entrance, hooks)
 	mux.HandleFunc("/", noRoute(mux))
 	doors := withAzure(azure.New(l, entrance), partnercenter.Canonical(mux))

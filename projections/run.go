@@ -86,6 +86,13 @@ func (m *Models) run(ctx context.Context, source Source) error {
 	}
 }
 
+// Fits checks that a log still holds the record at which the rows stand. It returns an
+// eventstore.IntegrityError when it does not.
+func (m *Models) Fits(ctx context.Context, source Source) error {
+	_, err := m.verify(ctx, source)
+	return err
+}
+
 // verify checks that the log still holds the record at which the rows stand, and gives the log's head.
 func (m *Models) verify(ctx context.Context, source Source) (eventstore.Cursor, error) {
 	head, err := source.Head(ctx)

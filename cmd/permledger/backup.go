@@ -17,8 +17,9 @@ import (
 
 type backupCommand struct {
 	nodeFlags
-	AllowStale bool   `name:"allow-stale" help:"Write the backup even if the archive is behind the log that a server has."`
-	To         string `arg:"" help:"A new file, or a directory that gets one named after ledger and head." type:"path" placeholder:"FILE|DIR"`
+	AllowStale  bool   `name:"allow-stale" help:"Write the backup even if the archive is behind the log that a server has."`
+	UntilDamage bool   `help:"Where the log is damaged, back up what comes before; the exit code is 6 nevertheless."`
+	To          string `arg:"" help:"A new file, or a directory that gets one named after ledger and head." type:"path" placeholder:"FILE|DIR"`
 }
 
 // backedUp is the result of a backup.
@@ -43,7 +44,16 @@ func (c *backupCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer store.Close() //nolint:errcheck // nothing was written to it
-	return c.write(a, "log", store.Log.Read(ctx, eventstore.Cursor{}), func(*backedUp) error { return nil })
+	part := &soundPart{records: store.Log.Firm(ctx, eventstore.Cursor{}), ends: c.UntilDamage}
+	err = c.write(a, "log", part.all, func(*backedUp) error { return nil })
+	if part.damage == nil {
+		return err
+	}
+	a.explain(ctx, store.Log, part.report(), part.damage)
+	if err == nil {
+		err = part.damage
+	}
+	return err
 }
 
 // write writes the backup; accept has the last word on what was read, and without it no file is left.

@@ -38,7 +38,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &u), errors.As(err, &refused):
+	case errors.As(err, &u), errors.As(err, &refused), errors.Is(err, eventstore.ErrReplicas):
 		return exitUsage
 	case errors.Is(err, errNotAllowed):
 		return exitRefused

@@ -3,14 +3,18 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+
+	"permledger/eventstore"
 )
 
 type exportCommand struct {
 	nodeFlags
-	File string `arg:"" optional:"" help:"Where to write; standard output when absent or -." default:"-"`
+	UntilDamage bool   `help:"Where the log is damaged, keep what comes before; the exit code is 6 nevertheless."`
+	File        string `arg:"" optional:"" help:"Where to write; standard output when absent or -." default:"-"`
 }
 
 // Run writes one stored record per line, byte for byte, checking the chain as it reads.
@@ -22,9 +26,16 @@ func (c *exportCommand) Run(ctx context.Context, a *app) error {
 	defer store.Close() //nolint:errcheck // nothing was written to it
 	bar := a.progress("records exported", 0)
 	defer bar.stop()
+	var damage error // that ended the export, where that is wanted
 	write := func(w io.Writer) error {
 		report, err := store.Log.Export(ctx, w, bar.at)
 		bar.stop()
+		if errors.Is(err, eventstore.ErrIntegrity) {
+			a.explain(ctx, store.Log, report, err)
+			if c.UntilDamage && report.Records > 0 {
+				damage, err = err, nil
+			}
+		}
 		if err == nil {
 			a.remark("%d records, %d events, head %s", report.Records, report.Events, report.Head.Hash)
 		}
@@ -35,9 +46,9 @@ func (c *exportCommand) Run(ctx context.Context, a *app) error {
 		if err := write(buffered); err != nil {
 			return err
 		}
-		return buffered.Flush()
+		return errors.Join(buffered.Flush(), damage)
 	}
-	return writeFile(c.File, write)
+	return errors.Join(writeFile(c.File, write), damage)
 }
 
 // writeFile writes a new file, readable by its owner only, and syncs it. An existing one is not touched,

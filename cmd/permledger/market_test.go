@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -27,6 +28,11 @@ type party struct {
 type market struct {
 	parties []party
 	tokens  map[string]string // by user; the admin agent's under ""
+
+	deadline time.Duration                      // of a request; a minute when zero
+	pause    time.Duration                      // after an answer of the server's own trouble; 10 ms when zero
+	pace     time.Duration                      // between a client's deeds
+	answered func(time.Duration, answer, error) // is told of every request, when not nil
 }
 
 // named gives the same id for the same name in every run.
@@ -171,11 +177,12 @@ func (m *market) body(d deed) map[string]any {
 
 // try sends a deed once and notes the answer when it says what became of it.
 func (m *market) try(ctx context.Context, s *server, d *deed) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(m.deadline, time.Minute))
 	defer cancel()
 	p := m.parties[d.party]
 	var got answer
 	var err error
+	asked := time.Now()
 	if d.kind == check {
 		got, err = exchange(ctx, s.url+"/api/customers/"+p.customer+"/permissions/AzureReservedInstances/check?userId="+p.users[d.user]+"&subscriptionId="+p.subscription, http.MethodGet, m.tokens[""], "", nil)
 	} else {
@@ -184,6 +191,9 @@ func (m *market) try(ctx context.Context, s *server, d *deed) error {
 			token = m.tokens[p.users[d.user]]
 		}
 		got, err = exchange(ctx, s.url+"/api/commands/"+verb[d.kind], http.MethodPost, token, d.id, m.body(*d))
+	}
+	if m.answered != nil {
+		m.answered(time.Since(asked), got, err)
 	}
 	if err != nil {
 		d.note = err.Error()
@@ -258,7 +268,7 @@ func (c *crowd) act(ctx context.Context, random *rand.Rand, client int, at []*ta
 			if d.known || leaves {
 				break
 			}
-			pause := 10 * time.Millisecond
+			pause := cmp.Or(c.market.pause, 10*time.Millisecond)
 			if d.code == "" {
 				pause = time.Second // nobody there: wait for the next server rather
 			}
@@ -275,6 +285,7 @@ func (c *crowd) act(ctx context.Context, random *rand.Rand, client int, at []*ta
 		c.deeds = append(c.deeds, d)
 		c.mu.Unlock()
 		c.done.Add(1)
+		time.Sleep(c.market.pace) // what a client does between its deeds
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 )
 
 type repairCommand struct {
+	storeFlags
 	DryRun      bool    `help:"Only say what is damaged and what would be made anew."`
 	GiveUpAfter *uint64 `name:"give-up-after" help:"Keep the ledger up to this position and lose all later events: the last resort, where neither copy holds a record and there is no backup. It must be the position that the refusal of permledger repair names." placeholder:"POSITION"`
 }
@@ -17,6 +18,9 @@ type repairCommand struct {
 // Run is for a ledger that nothing serves. A record that neither copy holds intact is exit code 6, a file that
 // cannot be read exit code 5.
 func (c *repairCommand) Run(ctx context.Context, a *app) error {
+	if c.NATS != "" {
+		return c.cluster(ctx, a)
+	}
 	if err := ledger.Check(a.Data); err != nil && !errors.Is(err, eventstore.ErrIntegrity) {
 		return err
 	}
@@ -52,5 +56,31 @@ func (c *repairCommand) Run(ctx context.Context, a *app) error {
 	}
 	return a.writeOne(repaired, []column{
 		{"Ledger", "ledger"}, {"Records", "records"}, {"Events", "events"}, headColumn, {"Made anew", "replaced"}, {"Kept", "kept"},
+	})
+}
+
+// cluster takes what was not written by the ledger out of its log on a cluster. It needs a user who may
+// remove streams.
+func (c *repairCommand) cluster(ctx context.Context, a *app) error {
+	bar := a.progress("records stored again", 0)
+	defer bar.stop()
+	cleaned, err := ledger.RepairCluster(ctx, c.config(a), c.DryRun, bar.at)
+	bar.stop()
+	for i := range cleaned.Foreign {
+		a.remark("%s (%s)", &cleaned.Foreign[i], cleaned.Foreign[i].Reason)
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(cleaned.Foreign) == 0:
+		a.remark("the log holds nothing but the records of the ledger; nothing was changed")
+	case c.DryRun:
+		a.remark("would be taken out; without --dry-run, all records are kept and so is what is taken out")
+	default:
+		a.remark("what was taken out, and a copy of all records, is kept in %s", filepath.Join(a.Data, cleaned.Kept))
+	}
+	return a.writeOne(cleaned, []column{
+		{"Ledger", "ledger"}, {"Records", "records"}, {"Events", "events"}, headColumn, {"Kept", "kept"},
 	})
 }

@@ -32,7 +32,7 @@ type serveCommand struct {
 	OIDCAudience string        `name:"oidc-audience" help:"Audience that tokens must name." placeholder:"ID"`
 	OIDCPartners []string      `name:"oidc-partner" help:"Tenants that may register as a partner of this ledger." placeholder:"GUID"`
 	PublicURL    string        `name:"public-url" help:"Address under which others reach this server, for links that are sent to them; the listen address when absent." placeholder:"URL"`
-	Webhooks     bool          `help:"Deliver webhooks. Of several nodes on one log, let one do it." default:"true" negatable:""`
+	Webhooks     bool          `help:"Deliver webhooks when it is this node's turn: of several nodes on one log one does. Without it, this node never does." default:"true" negatable:""`
 	MaxClockLead time.Duration `name:"max-clock-lead" help:"How far the clock may lead what the time should be, or be behind the last record, before commands are refused." default:"1m" placeholder:"DURATION"`
 	AcceptClock  bool          `name:"accept-clock" help:"The time is right now, whatever the last record says: go on. For one start."`
 	ScrubPeriod  time.Duration `name:"scrub-period" help:"Within what time everything on the disk is checked while it serves." default:"24h" placeholder:"DURATION"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -12,12 +13,14 @@ import (
 
 // storeFlags say where the log is, for the commands that work on it directly.
 type storeFlags struct {
-	NATS       string `name:"nats" help:"External NATS cluster that holds the log; embedded when absent." placeholder:"URL"`
-	Creds      string `name:"nats-creds" help:"Credentials file for the cluster." type:"path" placeholder:"FILE"`
-	CA         string `name:"nats-ca" help:"Authority of the cluster's certificates, a PEM file." type:"path" placeholder:"FILE"`
-	SyncAlways bool   `name:"nats-sync-always" help:"My word that every server of the cluster runs with sync_interval: always."`
-	Unsynced   bool   `name:"nats-allow-unsynced" help:"Write even to a cluster that may lose acknowledged events when it loses power."`
-	Replicas   int    `name:"replicas" help:"Replicas of the log in the cluster: 1 or 3." default:"1" enum:"1,3"`
+	NATS       string        `name:"nats" help:"External NATS cluster that holds the log; embedded when absent." placeholder:"URL"`
+	Creds      string        `name:"nats-creds" help:"Credentials file for the cluster." type:"path" placeholder:"FILE"`
+	CA         string        `name:"nats-ca" help:"Authority of the cluster's certificates, a PEM file." type:"path" placeholder:"FILE"`
+	APIPrefix  string        `name:"nats-api-prefix" help:"Prefix of the JetStream API, where the account imports it from the ledger's." placeholder:"SUBJECT"`
+	SyncAlways bool          `name:"nats-sync-always" help:"My word that every server of the cluster runs with sync_interval: always."`
+	Unsynced   bool          `name:"nats-allow-unsynced" help:"Write even to a cluster that may lose acknowledged events when it loses power."`
+	Confirm    time.Duration `name:"nats-confirm" help:"How long what speaks against the log must last, longer than an election, before it counts as damaged." default:"30s"`
+	Replicas   int           `name:"replicas" help:"Replicas that the log in the cluster must have, 1 or 3; 0 takes it as it is, and makes a new one with 1." default:"0" enum:"0,1,3"`
 }
 
 func (f storeFlags) config(a *app) ledger.Config {
@@ -25,7 +28,7 @@ func (f storeFlags) config(a *app) ledger.Config {
 		Dir:    a.Data,
 		Logger: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		External: ledger.External{
-			URL: f.NATS, Replicas: f.Replicas, Credentials: f.Creds, RootCA: f.CA, SyncAlways: f.SyncAlways, AllowUnsynced: f.Unsynced,
+			URL: f.NATS, Replicas: f.Replicas, APIPrefix: f.APIPrefix, Credentials: f.Creds, RootCA: f.CA, SyncAlways: f.SyncAlways, AllowUnsynced: f.Unsynced, Confirm: f.Confirm,
 		},
 	}
 }

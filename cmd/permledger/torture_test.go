@@ -112,6 +112,13 @@ func (c *tally) add(acknowledged int, findings []finding) {
 	}
 }
 
+// more counts rounds whose findings come with those of another.
+func (c *tally) more(rounds int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rounds += rounds
+}
+
 // change is a piece of a source file, written as it must be found there, and what stands for it in a
 // program that is broken on purpose.
 type change struct{ file, old, new string }

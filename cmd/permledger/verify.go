@@ -40,6 +40,7 @@ func (c *verifyCommand) Run(ctx context.Context, a *app) error {
 	report, err := store.Log.VerifyAll(ctx, bar.at)
 	bar.stop()
 	if err != nil {
+		a.explain(ctx, store.Log, report, err)
 		return err
 	}
 	if report.Repeated != nil {
@@ -67,6 +68,18 @@ func (a *app) warnOfRepeated(report eventstore.Report) {
 	if r := report.Repeated; r != nil {
 		a.remark("warning: command %s of tenant %s is recorded at position %d and again at position %d, which this program never does; the first record is its answer, and verify will refuse the ledger",
 			r.ID, r.Tenant, r.First, r.Position)
+	}
+}
+
+// explain says how far a damaged log is sound, and what lies where it is not.
+func (a *app) explain(ctx context.Context, log *eventstore.Log, sound eventstore.Report, err error) {
+	damage, ok := errors.AsType[*eventstore.IntegrityError](err)
+	if !ok {
+		return
+	}
+	a.remark("the first %d records are sound, up to position %d, head %s", sound.Records, sound.Head.Position, sound.Head.Hash)
+	if foreign := log.Inspect(ctx, damage.Sequence); foreign != nil {
+		a.remark("%s", foreign)
 	}
 }
 

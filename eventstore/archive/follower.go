@@ -134,7 +134,14 @@ func (f *Follower) keep(ctx context.Context, err error) {
 			}
 			f.fail(err)
 		}
-		if lasting(err) || f.closing(ctx, f.opts.RetryEvery) {
+		if damaged := f.log.Err(); errors.Is(damaged, eventstore.ErrIntegrity) {
+			if f.log.Sound(ctx) != nil { // the log may be put right
+				return
+			}
+		} else if lasting(err) {
+			return
+		}
+		if f.closing(ctx, f.opts.RetryEvery) {
 			return
 		}
 		if f.files != nil {

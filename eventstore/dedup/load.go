@@ -130,6 +130,17 @@ func stands(ctx context.Context, source Source, at eventstore.Cursor) error {
 	return fault
 }
 
+// Fits checks that the log holds the newest record that the ids in a directory
+// were made from. It returns an eventstore.IntegrityError when it does not.
+func Fits(ctx context.Context, dir string, source Source) error {
+	ledger, _, _ := source.Ledger()
+	at, err := Reached(dir, ledger)
+	if err != nil || at.Sequence == 0 {
+		return err
+	}
+	return stands(ctx, source, at)
+}
+
 // Reached says how far the log went that the ids in a directory were made from:
 // its last record that a segment of this ledger names. The zero cursor says that
 // there is none.

@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +25,17 @@ const MinVersion = "2.15.2"
 // loses power.
 var ErrNotSynced = errors.New("the NATS server is not known to sync every write (sync_interval: always)")
 
+// ErrUnreachable says that no server of a URL could be connected to in time.
+var ErrUnreachable = errors.New("no NATS server can be reached")
+
+const (
+	// connectTry bounds one try to connect: a server that is stopped takes the
+	// connection and says nothing.
+	connectTry = 2 * time.Second
+	// connectAgain is how long to wait before the next one.
+	connectAgain = 500 * time.Millisecond
+)
+
 // ConnectOptions say what to demand of an external server.
 type ConnectOptions struct {
 	// SyncAlways is the operator's word that every server of the cluster runs
@@ -30,8 +45,16 @@ type ConnectOptions struct {
 	// AllowUnsynced accepts a server that does not sync every write, or does
 	// not say. It must be shown to whoever looks at the health of the node.
 	AllowUnsynced bool
-	// NATS are further options of the connection: credentials, TLS, name.
+	// Wait is how long to wait for a server, none when zero; Waiting, when given,
+	// is told once what for.
+	Wait    time.Duration
+	Waiting func(why error)
+	// APIPrefix is that of the JetStream API, the usual one when empty.
+	APIPrefix string
+	// NATS are further options of the connection: credentials, name.
 	NATS []nats.Option
+	// Transport are those of how a server is reached, such as TLS.
+	Transport []nats.Option
 }
 
 // Sync says how it is known that the server syncs every write.
@@ -47,31 +70,84 @@ const (
 
 // External is a connection to an external server.
 type External struct {
+	urls string
+	open []nats.Option // of a connection without credentials
 	conn *nats.Conn
 	js   jetstream.JetStream
 	sync Sync
+	line *line
 }
 
 // Connect connects to an external server, and refuses one that is too old or
 // not known to sync every write. The connection reconnects for ever but never
-// buffers what is published meanwhile: a record is sent now or not at all.
-func Connect(ctx context.Context, url string, opts ConnectOptions) (*External, error) {
-	all := append([]nats.Option{
+// buffers what is published meanwhile: a record is sent now or not at all. A
+// server that falls silent is left for another within about a second. It returns
+// ErrUnreachable when there is no server.
+func Connect(ctx context.Context, urls string, opts ConnectOptions) (*External, error) {
+	line := &line{failed: make(map[string]time.Time), left: make(map[string]time.Time)}
+	all := slices.Concat([]nats.Option{
 		nats.Name("permledger"),
 		nats.MaxReconnects(-1),
-		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectBufSize(-1),
-	}, opts.NATS...)
-	conn, err := nats.Connect(url, all...)
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // who asked gets no answer, and says so
+	}, line.options(), opts.NATS, opts.Transport)
+	conn, err := connect(ctx, urls, opts, all)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS: %w", err)
+		return nil, err
 	}
-	e := &External{conn: conn}
+	e := &External{urls: urls, open: opts.Transport, conn: conn, line: line}
 	if err := e.check(ctx, opts); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
+	line.begin(conn)
 	return e, nil
+}
+
+// connect tries until a server is there or the time is over.
+func connect(ctx context.Context, urls string, opts ConnectOptions, all []nats.Option) (*nats.Conn, error) {
+	for began, told := time.Now(), false; ; {
+		conn, err := nats.Connect(urls, all...)
+		if err == nil {
+			return conn, nil
+		}
+		if !passing(err) {
+			return nil, fmt.Errorf("connect to NATS at %s: %w", Redacted(urls), err)
+		}
+		err = fmt.Errorf("%w at %s: %w", ErrUnreachable, Redacted(urls), err)
+		if time.Since(began) >= opts.Wait {
+			return nil, err
+		}
+		if !told && opts.Waiting != nil {
+			opts.Waiting(err)
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(connectAgain):
+		}
+	}
+}
+
+// passing reports whether an error of a connection may be another one later:
+// nobody is there, or not ready yet. One of the credentials will not.
+func passing(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, io.EOF) || errors.Is(err, nats.ErrConnectionClosed)
+}
+
+// Redacted is a URL, or several with commas between them, without passwords.
+func Redacted(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, one := range list {
+		if parsed, err := url.Parse(strings.TrimSpace(one)); err == nil {
+			list[i] = parsed.Redacted()
+		} else {
+			list[i] = "(an address that cannot be read)"
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 func (e *External) check(ctx context.Context, opts ConnectOptions) error {
@@ -86,7 +162,11 @@ func (e *External) check(ctx context.Context, opts ConnectOptions) error {
 		return ErrNotSynced
 	}
 	var err error
-	e.js, err = jetstream.New(e.conn)
+	if opts.APIPrefix != "" {
+		e.js, err = jetstream.NewWithAPIPrefix(e.conn, opts.APIPrefix)
+	} else {
+		e.js, err = jetstream.New(e.conn)
+	}
 	return err
 }
 
@@ -124,9 +204,16 @@ func (e *External) Sync() Sync { return e.sync }
 // Synced reports whether the server is known to sync every write.
 func (e *External) Synced() bool { return e.sync == SyncSeen || e.sync == SyncAsserted }
 
+// Up reports whether a server is connected now. It never waits.
+func (e *External) Up() bool { return e.line.Up() }
+
+// Leave goes to another server of the cluster, because this one answers nothing
+// that matters. It returns at once.
+func (e *External) Leave() { e.line.Leave() }
+
 // Close closes the connection.
 func (e *External) Close() error {
-	e.conn.Close()
+	e.line.end()
 	return nil
 }
 

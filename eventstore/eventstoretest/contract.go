@@ -40,7 +40,7 @@ type Node struct {
 func (s Store) Options(tb testing.TB, stream string) eventstore.Options {
 	return eventstore.Options{
 		Stream: stream, Subject: "toy." + stream, Dir: tb.TempDir(), Shared: true, Replicas: s.Replicas,
-		AppendTimeout: 20 * time.Second, Found: true,
+		AppendTimeout: 20 * time.Second, Confirm: 50 * time.Millisecond, Found: true,
 	}
 }
 

@@ -26,6 +26,8 @@ type Options struct {
 	PositionWait time.Duration
 	// Heartbeat is how often a stream without events shows that it is alive.
 	Heartbeat time.Duration
+	// Webhooks says, for the health, whether this node delivers webhooks; it may be nil.
+	Webhooks func() string
 	// Metrics takes the API's figures; a registry of its own when nil.
 	Metrics *prometheus.Registry
 }

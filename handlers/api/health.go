@@ -28,6 +28,9 @@ type readinessOutput struct {
 // readyz says whether the ledger serves, and with 503 why it does not.
 func (a *API) readyz(context.Context, *struct{}) (*readinessOutput, error) {
 	out := &readinessOutput{Status: http.StatusOK, Body: a.ledger.Health()}
+	if a.options.Webhooks != nil {
+		out.Body.Webhooks = a.options.Webhooks()
+	}
 	if !out.Body.Ready {
 		out.Status = http.StatusServiceUnavailable
 	}

@@ -50,6 +50,8 @@ func (l *Ledger) Execute(ctx context.Context, call Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	ctx, cancel := l.bounded(ctx)
+	defer cancel()
 	if err := l.keepPace(ctx); err != nil {
 		return Answer{}, err
 	}
@@ -71,6 +73,18 @@ func (l *Ledger) Execute(ctx context.Context, call Call) (Answer, error) {
 		return Answer{}, answer.Refusal
 	}
 	return answer, nil
+}
+
+// errSlowCluster says which deadline has passed.
+var errSlowCluster = fmt.Errorf("the cluster did not answer within %s: %w", clusterDeadline, eventstore.ErrUnavailable)
+
+// bounded gives what waits for a cluster its deadline. The embedded server has deadlines of its own, and no
+// election to wait for.
+func (l *Ledger) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.config.External.URL == "" {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, clusterDeadline, errSlowCluster)
 }
 
 // patience is how long a command waits for read models that are far behind.
@@ -98,6 +112,16 @@ func (l *Ledger) Outcome(ctx context.Context, reader domain.Actor, id domain.Com
 	if err := l.Fault(); err != nil {
 		return Answer{}, err
 	}
+	ctx, cancel := l.bounded(ctx)
+	defer cancel()
+	answer, err := l.outcome(ctx, reader, id)
+	if err != nil && errors.Is(context.Cause(ctx), errSlowCluster) {
+		err = errSlowCluster
+	}
+	return answer, err
+}
+
+func (l *Ledger) outcome(ctx context.Context, reader domain.Actor, id domain.CommandID) (Answer, error) {
 	own, err := l.writer.Outcome(ctx, eventstore.CommandKey{Tenant: projections.EncodeActor(reader).Tenant, ID: id.UUID})
 	switch {
 	case err == nil:

@@ -25,6 +25,8 @@ type Health struct {
 	ClockDoubted bool `json:"clockDoubted"`
 	// Scrub is how far the disk has been checked while the ledger serves; absent where it never served.
 	Scrub *Scrub `json:"scrub,omitempty"`
+	// Webhooks says whether this node delivers webhooks; empty where nobody asked.
+	Webhooks string `json:"webhooks,omitempty"`
 	// Warnings are what an operator must see to although the ledger serves.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -42,7 +44,7 @@ func (l *Ledger) Health() Health {
 	if l.config.External.URL != "" {
 		h.Store = "external"
 	}
-	if l.store != nil {
+	if l.serving() {
 		h.Sync = string(l.store.Sync)
 	}
 	l.scrubHealth(&h)
@@ -50,6 +52,9 @@ func (l *Ledger) Health() Health {
 		h.Reasons = append(h.Reasons, err.Error())
 		return h
 	}
+	l.mu.RLock()
+	h.Warnings = append(h.Warnings, l.exposures...)
+	l.mu.RUnlock()
 	head := l.writer.Head()
 	h.Position, h.ModelsPosition = head.Position, l.models.Checkpoint().Position
 	l.archiveHealth(&h)
@@ -114,7 +119,7 @@ func (l *Ledger) scrubHealth(h *Health) {
 
 // Archive says how far the archive is, and false where there is none because a cluster holds the log.
 func (l *Ledger) Archive() (archive.Status, bool) {
-	if l.archive == nil {
+	if !l.serving() || l.archive == nil {
 		return archive.Status{}, false
 	}
 	return l.archive.Status(), true
@@ -122,7 +127,7 @@ func (l *Ledger) Archive() (archive.Status, bool) {
 
 // Head is where the writer stands in the log; zero while it never served.
 func (l *Ledger) Head() eventstore.Cursor {
-	if l.writer == nil {
+	if !l.serving() {
 		return eventstore.Cursor{}
 	}
 	return l.writer.Head()

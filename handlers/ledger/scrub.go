@@ -94,7 +94,7 @@ func newScrubber(period time.Duration, parts []part, busy func() bool, logger *s
 
 // Scrub says how far the ledger has checked its disk, and false while it never served.
 func (l *Ledger) Scrub() (Scrub, bool) {
-	if l.scrubber == nil {
+	if !l.serving() {
 		return Scrub{}, false
 	}
 	return l.scrubber.now(), true

@@ -156,7 +156,8 @@ func (l *Ledger) checkLog(ctx context.Context, p *pass) error {
 	if err == nil {
 		err = l.store.Log.CheckCounts(ctx)
 	}
-	if l.stopOn(err) != nil && errors.Is(err, eventstore.ErrIntegrity) {
+	if errors.Is(err, eventstore.ErrIntegrity) {
+		l.fail(err)
 		p.found("%v; %s", err, repairIt)
 		return nil
 	}
@@ -237,25 +238,17 @@ func (l *Ledger) checkBlock(b embedded.Block, from, head eventstore.Cursor, last
 }
 
 // checkServersLog reads the log through the servers of a cluster, each of which checks and heals its own
-// files.
+// files. What it finds is the log's to doubt and to confirm.
 func (l *Ledger) checkServersLog(ctx context.Context, p *pass) error {
 	for s, err := range l.store.Log.Outlines(ctx, eventstore.Cursor{}) {
 		if err == nil {
 			err = p.each(len(s.Bytes))
 		}
 		if err != nil {
-			return l.stopOn(err)
+			return err
 		}
 	}
-	return l.stopOn(l.store.Log.CheckCounts(ctx))
-}
-
-// stopOn stops the ledger when its log is not what was written.
-func (l *Ledger) stopOn(err error) error {
-	if errors.Is(err, eventstore.ErrIntegrity) {
-		l.fail(err)
-	}
-	return err
+	return l.store.Log.CheckCounts(ctx)
 }
 
 // checkArchive reads the archive and looks whether it still reaches as far as it did.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"permledger/eventstore"
+	"permledger/eventstore/board"
 	"permledger/eventstore/embedded"
 )
 
@@ -20,28 +22,48 @@ import (
 const (
 	streamName    = "PERMLEDGER"
 	streamSubject = "permledger.commits"
+	boardStream   = "PERMLEDGER_WEBHOOKS"
+	boardPrefix   = "permledger.webhooks"
 )
 
 // appendTimeout is how long a command waits for its record to be stored before its outcome is unknown.
 const appendTimeout = 2 * time.Second
 
+// The same on a cluster, where a server may have to be left for another meanwhile, and how long one
+// request to it may take. A command is answered within clusterDeadline, with a refusal if need be.
+const (
+	clusterAppendTimeout  = 1500 * time.Millisecond
+	clusterRequestTimeout = time.Second
+	clusterDeadline       = 1900 * time.Millisecond
+)
+
+// clusterWait is how long a start waits for a cluster that cannot be reached.
+const clusterWait = 30 * time.Second
+
 // External says how to reach an external NATS cluster.
 type External struct {
 	URL           string
-	Replicas      int    // of the stream; 1 when 0
+	Replicas      int    // the stream must have; with 0 it is taken as it is, and a new one has 1
+	APIPrefix     string // of JetStream where the account imports it from the ledger's; the usual one when empty
 	Credentials   string // path of a credentials file; none when empty
 	RootCA        string // path of a PEM file with the authority of the server's certificate; the system's when empty
 	SyncAlways    bool   // the operator's word that every server syncs before it acknowledges
 	AllowUnsynced bool   // write even where that is not known; shown in health
+	// Confirm is how long what speaks against the log must last before it counts as damaged;
+	// eventstore.DefaultConfirm when 0.
+	Confirm time.Duration
 }
 
-func (e External) options() embedded.ConnectOptions {
-	o := embedded.ConnectOptions{SyncAlways: e.SyncAlways, AllowUnsynced: e.AllowUnsynced}
+func (e External) options(logger *slog.Logger) embedded.ConnectOptions {
+	o := embedded.ConnectOptions{SyncAlways: e.SyncAlways, AllowUnsynced: e.AllowUnsynced, APIPrefix: e.APIPrefix, Wait: clusterWait}
+	if logger != nil {
+		o.Waiting = func(why error) { logger.Warn("waiting for NATS", "for", clusterWait, "because", why) }
+	}
 	if e.Credentials != "" {
 		o.NATS = append(o.NATS, nats.UserCredentials(e.Credentials))
 	}
 	if e.RootCA != "" {
-		o.NATS = append(o.NATS, nats.RootCAs(e.RootCA))
+		o.Transport = append(o.Transport, nats.RootCAs(e.RootCA))
 	}
 	return o
 }
@@ -52,8 +74,11 @@ type Store struct {
 	Sync embedded.Sync // how it is known that the log is synced before it acknowledges
 	// Restart stops the embedded server and starts it again; nil where a cluster holds the log.
 	Restart func(context.Context) error
+	// Board holds what the nodes on a cluster share besides the log; nil where the log is this node's own.
+	Board *board.Board
 
-	release []func() error // undone in reverse order
+	cluster *embedded.External // nil on the embedded server
+	release []func() error     // undone in reverse order
 }
 
 // OpenStore opens the log of a data directory without folding it. Where there is no ledger, or one that was
@@ -65,13 +90,11 @@ func OpenStore(ctx context.Context, config Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{}
-	js, err := s.carry(ctx, config)
+	js, line, err := s.carry(ctx, config)
 	if err == nil {
-		s.Log, err = eventstore.Open(ctx, js, eventstore.Options{
-			Stream: streamName, Subject: streamSubject, Dir: config.Dir,
-			Shared: config.External.URL != "", Replicas: config.External.Replicas, AppendTimeout: appendTimeout,
-			Found: config.Found, Join: config.Join, Clock: config.Clock, Logger: config.Logger,
-		})
+		o := config.options()
+		o.Line = line
+		s.Log, err = eventstore.Open(ctx, js, o)
 	}
 	if err != nil {
 		return nil, errors.Join(config.explain(err), s.Close())
@@ -80,35 +103,49 @@ func OpenStore(ctx context.Context, config Config) (*Store, error) {
 	return s, nil
 }
 
+func (c Config) options() eventstore.Options {
+	o := eventstore.Options{Stream: streamName, Subject: streamSubject, Dir: c.Dir, AppendTimeout: appendTimeout, Found: c.Found, Join: c.Join, Clock: c.Clock, Logger: c.Logger}
+	if c.External.URL != "" {
+		o.Shared, o.Replicas = true, c.External.Replicas
+		o.AppendTimeout, o.Timeout, o.Confirm = clusterAppendTimeout, clusterRequestTimeout, c.External.Confirm
+	}
+	return o
+}
+
 // carry starts or reaches the server that holds the log.
-func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, error) {
+func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, eventstore.Line, error) {
 	if config.External.URL == "" {
 		server, err := embedded.Start(ctx, embedded.Options{Dir: config.Dir, Stream: streamName, Subject: streamSubject, Logger: config.Logger})
 		if err != nil {
-			return nil, located(err)
+			return nil, nil, located(err)
 		}
 		s.Sync, s.Restart = embedded.SyncSeen, server.Restart
 		s.release = append(s.release, server.Close)
-		return server.JetStream(), nil
+		return server.JetStream(), nil, nil
 	}
 	node, err := exists(filepath.Join(config.Dir, eventstore.IdentityFile))
 	if err != nil {
-		return nil, fmt.Errorf("look at the data directory: %w", err)
+		return nil, nil, fmt.Errorf("look at the data directory: %w", err)
 	}
 	if node || config.Found || config.Join != uuid.Nil { // otherwise the log is refused, and nothing is written
 		lock, err := embedded.LockDir(config.Dir)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		s.release = append(s.release, lock.Unlock)
 	}
-	cluster, err := embedded.Connect(ctx, config.External.URL, config.External.options())
-	if err != nil {
-		return nil, err
+	cluster, err := embedded.Connect(ctx, config.External.URL, config.External.options(config.Logger))
+	if errors.Is(err, embedded.ErrUnreachable) {
+		err = fmt.Errorf("%w: %w", eventstore.ErrUnavailable, err)
 	}
+	if err != nil {
+		return nil, nil, err
+	}
+	s.cluster = cluster
 	s.Sync = cluster.Sync()
+	s.Board = board.New(cluster.JetStream(), board.Options{Stream: boardStream, Prefix: boardPrefix, Replicas: config.External.Replicas})
 	s.release = append(s.release, cluster.Close)
-	return cluster.JetStream(), nil
+	return cluster.JetStream(), cluster, nil
 }
 
 // located names the record and the position where the files of a log are damaged.

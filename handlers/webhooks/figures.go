@@ -38,6 +38,18 @@ func newFigures(r *prometheus.Registry, now func() time.Time) *figures {
 	return f
 }
 
+// standing shows whether it is this node's turn.
+func (f *figures) standing(r *prometheus.Registry, here func() bool) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "permledger_webhook_delivers", Help: "1 on the node that delivers webhooks.",
+	}, func() float64 {
+		if here() {
+			return 1
+		}
+		return 0
+	}))
+}
+
 func (f *figures) count(n notice, o outcome) {
 	f.counted.WithLabelValues(string(n.event), string(o)).Inc()
 }

@@ -15,6 +15,7 @@ import (
 // follower tells one partner what happens, in the order of the log. Its goroutine owns it.
 type follower struct {
 	*Webhooks
+	turn    turn
 	partner domain.TenantID
 	hook    domain.Webhook
 	log     *slog.Logger
@@ -22,13 +23,21 @@ type follower struct {
 	saved   uint64
 }
 
-// errReplaced says that the registration is no longer the newest; another follower goes on.
-var errReplaced = errors.New("the webhook was replaced or removed")
+// errReplaced says that the registration is no longer the newest, or the turn another node's; another follower
+// goes on.
+var errReplaced = errors.New("the webhook was replaced or removed, or is another node's")
+
+// errNotConfirmed says that it is not known whether it is still this node's turn.
+var errNotConfirmed = errors.New("the other nodes cannot be asked whether they deliver")
 
 // run tells until the context ends or the registration does.
 func (f *follower) run(ctx context.Context) {
 	f.saved = f.at.Position
-	defer f.note()
+	defer func() {
+		saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+		defer cancel()
+		f.note(saving)
+	}()
 	for {
 		_, advanced := f.ledger.Models().Advanced() // before reading: what comes later than the read wakes us
 		more, err := f.next(ctx)
@@ -74,7 +83,7 @@ func (f *follower) next(ctx context.Context) (more bool, err error) {
 		f.at.Position = page.Next
 	}
 	if f.at.Position >= f.saved+saveEvery {
-		f.note()
+		f.note(ctx)
 	}
 	return page.More, nil
 }
@@ -105,18 +114,18 @@ func (f *follower) tell(ctx context.Context, events []projections.Event) error {
 	}
 	f.at.Position = events[len(events)-1].Position
 	if wanted {
-		f.note()
+		f.note(ctx)
 	}
 	return nil
 }
 
 // note saves how far the partner has been told.
-func (f *follower) note() {
+func (f *follower) note(ctx context.Context) {
 	if f.at.Position == f.saved {
 		return
 	}
-	if err := f.save(f.partner, f.at); err != nil {
-		f.log.Warn("after a restart webhooks may be sent again", "error", err)
+	if err := f.turn.save(ctx, f.partner, f.at); err != nil {
+		f.log.Warn("webhooks may be sent again", "error", err)
 		return
 	}
 	f.saved = f.at.Position
@@ -140,8 +149,16 @@ func (f *follower) deliver(ctx context.Context, n notice) error {
 			f.log.Warn("a webhook is given up: it is older than a day", "event", n.event, "delivery", n.id, "attempts", attempt)
 			return nil
 		}
-		status, err := f.sender.send(ctx, f.hook.URL, n)
+		status, err := f.attempt(ctx, n)
 		switch {
+		case errors.Is(err, errReplaced):
+			return err
+		case errors.Is(err, errNotConfirmed): // the receiver has nothing to do with it
+			attempt--
+			if err := f.options.clock.wait(ctx, firstDelay); err != nil {
+				return err
+			}
+			continue
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil && status/100 == 2:
@@ -160,6 +177,20 @@ func (f *follower) deliver(ctx context.Context, n notice) error {
 			return err
 		}
 	}
+}
+
+// attempt sends a notice once, if it is this node's turn, and no longer than it is.
+func (f *follower) attempt(ctx context.Context, n notice) (status int, err error) {
+	until, err := f.turn.confirm(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if !until.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, until)
+		defer cancel()
+	}
+	return f.sender.send(ctx, f.hook.URL, n)
 }
 
 // delay is how long to wait after an attempt, counted from 0: twice as long as after the one before, less up

@@ -25,6 +25,11 @@ const (
 	// maxAnswer is how much of an answer is read, in bytes, before it is dropped.
 	maxAnswer = 4 << 10
 
+	// saveTimeout is how long the last position of a follower may take to be saved, leaveTimeout how long a node
+	// that stops may take to let another one deliver.
+	saveTimeout  = 5 * time.Second
+	leaveTimeout = 2 * time.Second
+
 	// testsAMinute is how many test events a partner may send in a minute.
 	testsAMinute = 2
 	// maxTests is how many test events of a partner are remembered.

@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"permledger/domain"
 	"permledger/eventstore"
@@ -24,33 +26,41 @@ func (w *Webhooks) placeFile(partner domain.TenantID) string {
 	return filepath.Join(w.options.Dir, partner.String()+".json")
 }
 
-// recall gives the saved place, or where the webhook begins when none was saved for it. A file that cannot be
-// read, or is of another ledger, costs telling things again that are not too old, and no more.
-func (w *Webhooks) recall(partner domain.TenantID, since uint64) place {
-	var p place
-	content, err := os.ReadFile(w.placeFile(partner))
+// ownOffice is that of a node with a log of its own: it is always its turn, and places are files.
+type ownOffice struct{ *Webhooks }
+
+func (o ownOffice) enter(ctx context.Context) (turn, error) { return ownTurn(o), ctx.Err() }
+
+type ownTurn struct{ *Webhooks }
+
+func (ownTurn) over() <-chan struct{}                      { return nil }
+func (ownTurn) confirm(context.Context) (time.Time, error) { return time.Time{}, nil }
+func (ownTurn) leave(context.Context)                      {}
+
+// recall reads the place from its file. One that cannot be read, or is of another ledger, costs telling things
+// again that are not too old, and no more.
+func (t ownTurn) recall(_ context.Context, partner domain.TenantID) (p place, found bool, err error) {
+	content, err := os.ReadFile(t.placeFile(partner))
 	if err == nil {
 		err = json.Unmarshal(content, &p)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.log.Warn("the webhook position cannot be read; what is not too old is sent again", "partner", partner.String(), "error", err)
+		t.log.Warn("the webhook position cannot be read; what is not too old is sent again", "partner", partner.String(), "error", err)
 	}
-	if err != nil || p.Since != since || p.Position < since || p.Position > w.ledger.Book().Head() {
-		return place{Since: since, Position: since}
-	}
-	return p
+	return p, err == nil && p.Position <= t.ledger.Book().Head(), nil
 }
 
-func (w *Webhooks) save(partner domain.TenantID, p place) error {
-	err := eventstore.ReplaceFile(w.placeFile(partner), func(to io.Writer) error { return json.NewEncoder(to).Encode(p) })
+func (t ownTurn) save(_ context.Context, partner domain.TenantID, p place) error {
+	err := eventstore.ReplaceFile(t.placeFile(partner), func(to io.Writer) error { return json.NewEncoder(to).Encode(p) })
 	if err != nil {
 		return fmt.Errorf("save the webhook position: %w", err)
 	}
 	return nil
 }
 
-func (w *Webhooks) forget(partner domain.TenantID) {
-	if err := os.Remove(w.placeFile(partner)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.log.Warn("a webhook position that means nothing any more was not removed", "partner", partner.String(), "error", err)
+func (t ownTurn) forget(_ context.Context, partner domain.TenantID) error {
+	if err := os.Remove(t.placeFile(partner)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -30,12 +31,15 @@ const (
 	// certificateYears is how long the certificate is valid: receivers pin it, so that it must not end while
 	// its key is used.
 	certificateYears = 20
+	// keyTimeout bounds how long the key that nodes share is asked for.
+	keyTimeout = 4 * time.Second
 )
 
 // signer signs bodies with a key that is made once, when it is first needed.
 type signer struct {
 	path           string
 	certificateURL string
+	shared         func() (sharedKey, error) // gives nil where this node's key is its own
 
 	mu          sync.Mutex
 	key         *rsa.PrivateKey // guarded by mu
@@ -66,10 +70,11 @@ func (s *signer) identity() (*rsa.PrivateKey, []byte, error) {
 	if s.key != nil {
 		return s.key, s.certificate, nil
 	}
-	key, certificate, err := readIdentity(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		key, certificate, err = makeIdentity(s.path)
+	content, err := s.content()
+	if err != nil {
+		return nil, nil, fmt.Errorf("webhook signing key: %w", err)
 	}
+	key, certificate, err := parseIdentity(content, s.path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("webhook signing key: %w", err)
 	}
@@ -77,18 +82,64 @@ func (s *signer) identity() (*rsa.PrivateKey, []byte, error) {
 	return key, certificate, nil
 }
 
-func readIdentity(path string) (*rsa.PrivateKey, []byte, error) {
+// content gives the key as it is kept. Where nodes share one, it is theirs, and the file a copy of it, from which
+// it is offered again should they lose it.
+func (s *signer) content() ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), keyTimeout)
+	defer cancel()
+	var shared sharedKey
+	var err error
+	if s.shared != nil {
+		if shared, err = s.shared(); err != nil {
+			return nil, err
+		}
+	}
+	var content []byte
+	if shared != nil {
+		if content, err = shared.key(ctx); err != nil {
+			return nil, err
+		}
+	}
+	own, err := readIdentity(s.path)
+	absent := errors.Is(err, fs.ErrNotExist)
+	if content == nil && absent {
+		own, err = makeIdentity()
+	}
+	if content == nil && err != nil || err != nil && !absent {
+		return nil, err
+	}
+	if content == nil {
+		content = own
+		if shared != nil {
+			if content, err = shared.offer(ctx, own); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if !absent {
+		return content, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+		return nil, err
+	}
+	return content, eventstore.ReplaceFile(s.path, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+func readIdentity(path string) ([]byte, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 {
-		return nil, nil, fmt.Errorf("%s can be read by others than its owner: chmod 600 it, or remove it to get a new one", path)
+		return nil, fmt.Errorf("%s can be read by others than its owner: chmod 600 it, or remove it to get a new one", path)
 	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
+	return os.ReadFile(path)
+}
+
+func parseIdentity(content []byte, path string) (*rsa.PrivateKey, []byte, error) {
 	keyBlock, rest := pem.Decode(content)
 	certificateBlock, _ := pem.Decode(rest)
 	if keyBlock == nil || certificateBlock == nil {
@@ -102,14 +153,15 @@ func readIdentity(path string) (*rsa.PrivateKey, []byte, error) {
 	return key, certificateBlock.Bytes, nil
 }
 
-func makeIdentity(path string) (*rsa.PrivateKey, []byte, error) {
+// makeIdentity makes a key and its certificate, as PEM.
+func makeIdentity() ([]byte, error) {
 	key, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	now := time.Now()
 	form := &x509.Certificate{
@@ -120,20 +172,12 @@ func makeIdentity(path string) (*rsa.PrivateKey, []byte, error) {
 	}
 	certificate, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, nil, err
-	}
-	err = eventstore.ReplaceFile(path, func(w io.Writer) error {
-		if err := pem.Encode(w, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
-			return err
-		}
-		return pem.Encode(w, &pem.Block{Type: "CERTIFICATE", Bytes: certificate})
-	})
-	return key, certificate, err
+	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	return append(content, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})...), nil
 }

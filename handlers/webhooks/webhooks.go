@@ -3,7 +3,7 @@
 //
 // Nothing is sent to a partner without a registration (S10), which is an event of the log like any other. For
 // each registered partner a follower reads the feed of the read models from a position of its own, which is
-// kept in a file, and tells one thing after the other: the next only when the one before was received, or is
+// kept in a file or, where several nodes share a log, on their board, and tells one thing after the other: the next only when the one before was received, or is
 // given up because it is too old. A position is saved after the receiver has answered, so that after a crash
 // something may be told twice, under the same id, and nothing is left out. Commands wait for none of it, and a
 // slow receiver costs no memory: what it has not taken stays in the read models.
@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +30,7 @@ import (
 )
 
 // Options say where a node delivers from. Without a Dir it delivers nothing; registrations are taken all the
-// same. Of several nodes on one log one delivers.
+// same. Of several nodes on one log one delivers, which they choose among themselves.
 type Options struct {
 	Dir       string // positions and the signing key live here, created with mode 0700 when absent
 	PublicURL string // under which receivers reach this server, without a slash at the end
@@ -56,16 +57,20 @@ type Webhooks struct {
 	signer  *signer
 	sender  *sender
 	tests   *tests
+	here    atomic.Bool // it is this node's turn
 }
 
 // New makes the deliveries of a ledger.
 func New(l *ledger.Ledger, o Options) *Webhooks {
 	o = o.withDefaults()
 	s := &signer{path: filepath.Join(o.Dir, signingFile), certificateURL: o.PublicURL + wire.CertificatePath}
-	return &Webhooks{
+	w := &Webhooks{
 		ledger: l, options: o, log: o.Logger, figures: newFigures(o.Metrics, o.clock.now),
 		signer: s, sender: newSender(s, o.Reach), tests: newTests(o.clock.now),
 	}
+	s.shared = w.sharedKey
+	w.figures.standing(o.Metrics, w.here.Load)
+	return w
 }
 
 func (o Options) withDefaults() Options {
@@ -84,7 +89,29 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Delivers reports whether this node delivers anything.
+// Standing says who delivers, as this node sees it.
+type Standing string
+
+// The answers to who delivers.
+const (
+	StandingHere  Standing = "this node"
+	StandingOther Standing = "another node, or none yet"
+	StandingOff   Standing = "never this node"
+)
+
+// Standing says whether this node delivers now.
+func (w *Webhooks) Standing() Standing {
+	switch {
+	case !w.Delivers():
+		return StandingOff
+	case w.here.Load():
+		return StandingHere
+	default:
+		return StandingOther
+	}
+}
+
+// Delivers reports whether this node delivers when it is its turn.
 func (w *Webhooks) Delivers() bool { return w.options.Dir != "" }
 
 // Judge refuses a receiver's address that can be told to be out of reach by its text alone.
@@ -110,26 +137,61 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // Run tells receivers what happens until the context ends. It returns once nothing is under way any more.
 func (w *Webhooks) Run(ctx context.Context) error {
-	if !w.Delivers() || w.ledger.Fault() != nil {
+	if !w.Delivers() {
 		return nil
 	}
 	if err := os.MkdirAll(w.options.Dir, 0o700); err != nil {
 		return fmt.Errorf("deliver webhooks: %w", err)
 	}
 	defer w.sender.close()
-	crew := crew{Webhooks: w, followers: make(map[domain.TenantID]*running)}
-	defer crew.dismiss()
 	for {
-		crew.attend(ctx)
-		if err := pause(ctx, w.options.look); err != nil {
-			return nil
+		// A node whose ledger does not serve leaves the turn to others.
+		for w.ledger.Fault() != nil {
+			if pause(ctx, w.options.look) != nil {
+				return nil
+			}
 		}
+		t, err := w.office().enter(ctx)
+		if err != nil {
+			return nil // only the end of the context ends the wait
+		}
+		w.serve(ctx, t)
 	}
 }
 
-// crew is the followers of all registered partners.
+// serve delivers while it is this node's turn and its ledger serves.
+func (w *Webhooks) serve(ctx context.Context, t turn) {
+	w.here.Store(true)
+	defer w.here.Store(false)
+	delivering, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-t.over():
+			w.log.Warn("another node delivers webhooks from now on")
+			stop()
+		case <-delivering.Done():
+		}
+	})
+	crew := crew{Webhooks: w, turn: t, followers: make(map[domain.TenantID]*running)}
+	for {
+		crew.attend(delivering)
+		if pause(delivering, w.options.look) != nil || w.ledger.Fault() != nil {
+			break
+		}
+	}
+	stop()
+	watching.Wait()
+	crew.dismiss()
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	t.leave(leaving)
+}
+
+// crew is the followers of all registered partners, for one turn.
 type crew struct {
 	*Webhooks
+	turn      turn
 	followers map[domain.TenantID]*running
 }
 
@@ -156,22 +218,37 @@ func (c crew) attend(ctx context.Context) {
 		r.end()
 		delete(c.followers, partner)
 		if !registered {
-			c.forget(partner)
+			if err := c.turn.forget(ctx, partner); err != nil && ctx.Err() == nil {
+				c.log.Warn("a webhook position that means nothing any more was not removed", "partner", partner.String(), "error", err)
+			}
 		}
 	}
 	for partner, hook := range hooks {
-		if c.followers[partner] == nil {
-			c.followers[partner] = c.start(ctx, partner, hook)
+		if c.followers[partner] == nil && ctx.Err() == nil {
+			c.start(ctx, partner, hook)
 		}
 	}
 }
 
-func (c crew) start(ctx context.Context, partner domain.TenantID, hook domain.Webhook) *running {
+// start lets a follower go on where the partner was told last, or where the webhook begins when no place was
+// saved for it. Where that cannot be found out, it is tried again.
+func (c crew) start(ctx context.Context, partner domain.TenantID, hook domain.Webhook) {
+	log := c.log.With("partner", partner.String())
+	at, found, err := c.turn.recall(ctx, partner)
+	if err != nil {
+		if ctx.Err() == nil {
+			log.Warn("webhooks are not delivered until their position can be read", "error", err)
+		}
+		return
+	}
+	if !found || at.Since != hook.Since || at.Position < hook.Since {
+		at = place{Since: hook.Since, Position: hook.Since}
+	}
 	ctx, stop := context.WithCancel(ctx)
 	r := &running{changed: hook.Changed, stop: stop}
-	f := &follower{Webhooks: c.Webhooks, partner: partner, hook: hook, log: c.log.With("partner", partner.String()), at: c.recall(partner, hook.Since)}
+	f := &follower{Webhooks: c.Webhooks, turn: c.turn, partner: partner, hook: hook, log: log, at: at}
 	r.done.Go(func() { f.run(ctx) })
-	return r
+	c.followers[partner] = r
 }
 
 func (c crew) dismiss() {

@@ -11,7 +11,7 @@ import (
 var pages embed.FS
 
 // order is that in which a new reader meets the pages.
-var order = []string{"quick-start", "concepts", "rules", "events", "partner-center", "azure", "webhooks", "operations", "guarantees", "performance", "decisions", "adding-an-event"}
+var order = []string{"quick-start", "concepts", "rules", "events", "partner-center", "azure", "webhooks", "operations", "cluster", "guarantees", "performance", "decisions", "adding-an-event"}
 
 // Pages lists the pages by name, in reading order, with their titles.
 func Pages() []Page {
