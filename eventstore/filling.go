@@ -11,10 +11,10 @@ import (
 
 // filling sends the records of an import without waiting for the answer to each
 // before the next. Between writers that would be wrong: after a foreign record
-// the later ones of a window could be stored behind a hole. Here the server is
-// this process's own, nothing else writes, each answer must name the sequence of
-// its record, and a ledger whose import did not end without an error is never
-// written.
+// the later ones of a window could be stored behind a hole. Here nothing else
+// writes, because the server is this process's own or the stream is under a subject
+// that nobody uses; each answer must name the sequence of its record, and a ledger
+// whose import did not end without an error is never written.
 type filling struct {
 	log   *Log
 	sent  []sentRecord // not yet answered, in order

@@ -25,13 +25,13 @@ func TestAServerThatIsNotThereYetIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	p, address := proxied(t)
 	p.Hold(true, true) // it takes the connection and says nothing
-	told := make(chan error, 1)
+	told := make(chan struct{})
 	go func() {
 		<-told
 		p.Hold(false, false)
 	}()
 	c, err := embedded.Connect(t.Context(), address, embedded.ConnectOptions{
-		SyncAlways: true, Wait: time.Minute, Waiting: func(why error) { told <- why },
+		SyncAlways: true, Wait: time.Minute, Waiting: func(error) { close(told) },
 	})
 	require.NoError(t, err)
 	require.NoError(t, c.Close())

@@ -3,8 +3,8 @@ package embedded
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -94,7 +94,7 @@ func (e *External) anybody(ctx context.Context, stream, subject string) string {
 	// No stream has a last record of that number, so this stores nothing.
 	m := nats.NewMsg(subject)
 	m.Header.Set("Nats-Expected-Stream", stream+"-NOTHING")
-	m.Header.Set("Nats-Expected-Last-Sequence", fmt.Sprint(uint64(1)<<62))
+	m.Header.Set("Nats-Expected-Last-Sequence", strconv.FormatUint(1<<62, 10))
 	ctx, cancel := context.WithTimeout(ctx, probeWait)
 	defer cancel()
 	if _, err := conn.RequestMsgWithContext(ctx, m); err == nil {

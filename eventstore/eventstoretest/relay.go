@@ -26,7 +26,7 @@ type Relay struct {
 // NewRelay makes a relay on a connection of its own to a server.
 func NewRelay(tb testing.TB, url string) *Relay {
 	tb.Helper()
-	const own, real = "relay.API", "$JS.API"
+	const own, server = "relay.API", "$JS.API"
 	conn, err := nats.Connect(url)
 	if err != nil {
 		tb.Fatal(err)
@@ -34,7 +34,7 @@ func NewRelay(tb testing.TB, url string) *Relay {
 	tb.Cleanup(conn.Close)
 	r := &Relay{}
 	_, err = conn.Subscribe(own+".>", func(m *nats.Msg) {
-		subject := real + strings.TrimPrefix(m.Subject, own)
+		subject := server + strings.TrimPrefix(m.Subject, own)
 		r.mu.Lock()
 		alter := r.alter
 		if strings.Contains(subject, ".STREAM.INFO.") {
