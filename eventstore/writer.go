@@ -396,14 +396,27 @@ func transient(err error) bool {
 // passing tells an error that may pass, or be put right, from one that will not.
 func passing(err error) bool { return transient(err) || errors.Is(err, ErrIntegrity) }
 
-// foldFirmly folds, and waits while the log is in doubt.
+// foldFirmly folds, and waits while the log is in doubt. A shared server that
+// does not answer, because it elects a leader say, is waited for as long as Open
+// does, counted anew whenever it has answered.
 func (w *Writer[C, E]) foldFirmly(ctx context.Context) error {
+	at, since := w.Head(), time.Now()
 	for {
 		err := w.fold(ctx)
-		if _, doubted := errors.AsType[*DoubtError](err); !doubted {
+		if w.Head() != at {
+			at, since = w.Head(), time.Now()
+		}
+		_, doubted := errors.AsType[*DoubtError](err)
+		switch {
+		case doubted:
+			err = w.log.Settled(ctx)
+			since = time.Now()
+		case errors.Is(err, ErrUnavailable) && w.log.opts.Shared && time.Since(since) < openWait:
+			err = sleep(ctx, confirmWait)
+		default:
 			return err
 		}
-		if err := w.log.Settled(ctx); err != nil {
+		if err != nil {
 			return err
 		}
 	}
