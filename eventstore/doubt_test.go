@@ -263,8 +263,10 @@ func TestAStreamThatIsPutRightNeedsNoRestart(t *testing.T) {
 // refilled makes a stream and stores records in it.
 func refilled(t *testing.T, js jetstream.JetStream, c jetstream.StreamConfig, lines [][]byte) {
 	t.Helper()
-	_, err := js.CreateStream(t.Context(), c)
-	require.NoError(t, err)
+	eventually(t, "the stream can be made again", func() bool {
+		_, err := js.CreateStream(t.Context(), c)
+		return err == nil
+	})
 	for _, line := range lines {
 		_, err := js.Publish(t.Context(), c.Subjects[0], line)
 		require.NoError(t, err)

@@ -44,8 +44,10 @@ func taken(t *testing.T, l *Ledger, url string) (putBack func()) {
 	c := stream.CachedInfo().Config
 	require.NoError(t, js.DeleteStream(t.Context(), streamName))
 	return func() {
-		_, err := js.CreateStream(t.Context(), c)
-		require.NoError(t, err)
+		require.Eventually(t, func() bool { // the server may still remove the files of the stream before
+			_, err := js.CreateStream(t.Context(), c)
+			return err == nil
+		}, time.Minute, 20*time.Millisecond)
 		for line := range bytes.Lines(lines.Bytes()) {
 			_, err := js.Publish(t.Context(), streamSubject, bytes.TrimSuffix(line, []byte("\n")), jetstream.WithExpectStream(streamName))
 			require.NoError(t, err)
@@ -214,8 +216,10 @@ func TestAMissingRecordIsNotRepairedAway(t *testing.T) {
 	c := stream.CachedInfo().Config
 	require.NoError(t, js.DeleteStream(t.Context(), streamName))
 	c.DenyDelete = false
-	stream, err = js.CreateStream(t.Context(), c)
-	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		stream, err = js.CreateStream(t.Context(), c)
+		return err == nil
+	}, time.Minute, 20*time.Millisecond)
 	for line := range bytes.Lines(lines.Bytes()) {
 		_, err := js.Publish(t.Context(), streamSubject, bytes.TrimSuffix(line, []byte("\n")))
 		require.NoError(t, err)
