@@ -92,7 +92,7 @@ func reader(js jetstream.JetStream, opts Options) *Log {
 		opts.Timeout = DefaultTimeout
 	}
 	l := &Log{
-		js: js, opts: opts, prefix: APIPrefix(js), line: ownLine{}, bell: make(chan struct{}), inspecting: true,
+		js: js, opts: opts, prefix: APIPrefix(js), clock: newClock(opts.Clock), line: ownLine{}, bell: make(chan struct{}), inspecting: true,
 		largest: min(MaxRecordBytes, int(js.Conn().MaxPayload())-headerRoom),
 	}
 	l.life, l.die = context.WithCancel(context.Background())

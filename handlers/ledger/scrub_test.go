@@ -213,7 +213,7 @@ func TestALogOnAClusterIsReadThroughItsServers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	l, err := Open(t.Context(), Config{
-		Dir: dir, ScrubPeriod: time.Second,
+		Dir: dir, Found: true, ScrubPeriod: time.Second,
 		External: External{URL: eventstoretest.External(t).ClientURL(), SyncAlways: true},
 	})
 	require.NoError(t, err)
