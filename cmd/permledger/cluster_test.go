@@ -33,7 +33,7 @@ func TestForeignBytesInTheLogOfACluster(t *testing.T) {
 	url := external(t)
 	flags := []string{"--nats", url, "--nats-sync-always", "--nats-confirm", "300ms"}
 	dir := t.TempDir()
-	s := serve(t, dir, flags...)
+	s := serve(t, dir, append(flags, "--init")...)
 	m := newMarket(t, dir, 2, 2)
 	m.register(s)
 	admin := m.tokens[""]
@@ -99,7 +99,7 @@ func unsettled(t *testing.T, binary string) (findings []finding) {
 	t.Helper()
 	url := external(t)
 	dir := t.TempDir()
-	s := relaunched(t, binary, dir, "--nats", url, "--nats-sync-always", "--nats-confirm", "1h")
+	s := relaunched(t, binary, dir, "--nats", url, "--nats-sync-always", "--init", "--nats-confirm", "1h")
 	m := newMarket(t, dir, 1, 1)
 	m.register(s)
 	admin := m.tokens[""]
@@ -168,7 +168,7 @@ func TestOtherReplicasThanAskedForAreRefused(t *testing.T) {
 	t.Parallel()
 	flags := []string{"--nats", external(t), "--nats-sync-always"}
 	dir := t.TempDir()
-	serve(t, dir, flags...).stop()
+	serve(t, dir, append(flags, "--init")...).stop()
 	r := invoke(t, dir, append([]string{"serve", "--listen", "127.0.0.1:0", "--replicas", "3"}, flags...)...)
 	require.Equal(t, exitUsage, r.code, r.stderr)
 	require.Contains(t, r.stderr, "nats stream edit PERMLEDGER --replicas 3")

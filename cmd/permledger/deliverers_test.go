@@ -219,6 +219,21 @@ func handover(t *testing.T, binary string, ways []string, random *rand.Rand) (de
 		reach(other, 1)
 		t.Logf("the deliverer is %s: the other node delivers after %s", way, time.Since(lost).Round(100*time.Millisecond))
 		back()
+		require.Eventually(t, func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			got, err := exchange(ctx, old.process().url+"/readyz", http.MethodGet, "", "", nil)
+			return err == nil && got.status == http.StatusOK
+		}, 2*patience, 50*time.Millisecond)
+		if binary == program {
+			require.Same(t, other, deliverer(t, nodes, 2*patience), "the one that was replaced knows it")
+		} else {
+			require.Eventually(t, func() bool {
+				orders.mu.Lock()
+				defer orders.mu.Unlock()
+				return slices.Contains(kinds(judged(orders.orders, receiver.arrivals(), 1)), duplicated)
+			}, 2*patience, 50*time.Millisecond, "what is broken does no harm")
+		}
 		reach(other, 10) // while the one that was replaced is there again
 	}
 	stop()

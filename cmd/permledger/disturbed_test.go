@@ -298,7 +298,8 @@ func TestG11AStreamThatIsRemovedIsRefusedAndNeverFoundedAgain(t *testing.T) {
 		}
 		for _, n := range c.nodes {
 			n.process().kill()
-			s, err := launch(t, program, n.dir, 2*patience, n.flags...)
+			quick := []string{"--nats-confirm", "1s"} // nobody elects anybody here
+			s, err := launch(t, program, n.dir, 2*patience, append(n.flags, quick...)...)
 			if err == nil { // it serves nothing but its health
 				got, err := exchange(t.Context(), s.url+"/readyz", http.MethodGet, "", "", nil)
 				require.NoError(t, err)
@@ -306,7 +307,7 @@ func TestG11AStreamThatIsRemovedIsRefusedAndNeverFoundedAgain(t *testing.T) {
 				require.Contains(t, string(got.body), "PERMLEDGER")
 				s.kill()
 			}
-			verify := invoke(t, n.dir, append([]string{"verify"}, c.direct()...)...)
+			verify := invoke(t, n.dir, slices.Concat([]string{"verify"}, c.direct(), quick)...)
 			require.NotZero(t, verify.code)
 		}
 		var info apiAnswer

@@ -83,7 +83,7 @@ func TestTheManualsConfigurationKeepsOthersOutOfTheLog(t *testing.T) {
 	address := manualServer(t)
 	dir := t.TempDir()
 	flags := []string{"--nats", "nats://permledger:p@" + address, "--nats-sync-always"}
-	s := relaunched(t, program, dir, flags...)
+	s := relaunched(t, program, dir, append(flags, "--init")...)
 	m := newMarket(t, dir, 1, 1)
 	m.register(s)
 	own, err := embedded.Connect(t.Context(), "nats://permledger:p@"+address, embedded.ConnectOptions{SyncAlways: true})
@@ -118,7 +118,7 @@ func TestTheManualsConfigurationKeepsOthersOutOfTheLog(t *testing.T) {
 	require.Equal(t, before, messages(t, address), "nothing has come into the log")
 	s.stop()
 
-	reading := []string{"--nats", "nats://reader:r@" + address, "--nats-api-prefix", "LEDGER.API", "--nats-sync-always"}
+	reading := []string{"--nats", "nats://reader:r@" + address, "--nats-api-prefix", "LEDGER.API", "--nats-sync-always", "--join", ledgerID(t, dir)}
 	auditor := t.TempDir()
 	succeeds(t, auditor, append([]string{"verify"}, reading...)...)
 	succeeds(t, auditor, append([]string{"export", filepath.Join(auditor, "log.jsonl")}, reading...)...)
@@ -129,7 +129,7 @@ func TestTheManualsConfigurationKeepsOthersOutOfTheLog(t *testing.T) {
 func TestARequestCouldDeliverIntoTheLog(t *testing.T) {
 	t.Parallel()
 	address := manualServer(t)
-	s := relaunched(t, program, t.TempDir(), "--nats", "nats://permledger:p@"+address, "--nats-sync-always")
+	s := relaunched(t, program, t.TempDir(), "--nats", "nats://permledger:p@"+address, "--nats-sync-always", "--init")
 	s.stop()
 	before := messages(t, address)
 	conn := as(t, "operator", address)

@@ -20,7 +20,7 @@ import (
 // onCluster is the configuration of a node on a server of its own.
 func onCluster(t *testing.T, url string) Config {
 	t.Helper()
-	return Config{Dir: t.TempDir(), External: External{URL: url, SyncAlways: true, Confirm: 50 * time.Millisecond}}
+	return Config{Dir: t.TempDir(), Found: true, External: External{URL: url, SyncAlways: true, Confirm: 50 * time.Millisecond}}
 }
 
 // serving is a node that serves.
