@@ -101,7 +101,7 @@ func (l *Log) put(ctx context.Context, expected Cursor, record []byte, position 
 	wait, patience := 10*time.Millisecond, l.firstPatience(record)
 	for {
 		sent := l.publish(ctx, expected.Sequence, record, patience)
-		patience *= 2
+		patience = min(2*patience, l.opts.AppendTimeout/4)
 		switch sent.result {
 		case sendStored:
 			l.heard(&l.writing, true)

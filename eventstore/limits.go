@@ -76,8 +76,9 @@ const (
 	hungFor = 10 * time.Second
 
 	// firstSend is how long a record sent to a cluster waits for its answer
-	// before it is sent again behind the same fence; the next ones wait twice as
-	// long each.
+	// before it is sent again behind the same fence; the next ones wait longer, but
+	// no more than a quarter of the time there is: right after a change of server
+	// the way back is not known everywhere, and an answer gets lost.
 	firstSend = 250 * time.Millisecond
 
 	// longestRetry is the longest pause between two attempts to get on.
@@ -103,6 +104,11 @@ const (
 	// own server.
 	windowRecords = 256
 	windowBytes   = 16 << 20
+
+	// behindTries and behindWait are how often, and after what pause, a leader that
+	// is behind what is known is asked again before that counts as a finding.
+	behindTries = 5
+	behindWait  = 20 * time.Millisecond
 
 	// confirmWait is how long to wait before a question is asked once more.
 	confirmWait = 250 * time.Millisecond

@@ -158,6 +158,12 @@ func (l *Log) checkConfig(c *jetstream.StreamConfig) error {
 func (l *Log) last(ctx context.Context) (uint64, error) {
 	known := l.known.Load()
 	state, err := l.state(ctx)
+	// A leader may count a record a moment later than a replica has told of it.
+	for try := 0; err == nil && state.LastSeq < known && l.opts.Shared && try < behindTries; try++ {
+		if err = sleep(ctx, behindWait); err == nil {
+			state, err = l.state(ctx)
+		}
+	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		err = l.gone()
 	}
