@@ -152,6 +152,10 @@ func (l *Log) examine(ctx context.Context) {
 			l.absolve(p)
 			return
 		}
+		if _, doubted := errors.AsType[*DoubtError](l.Err()); doubted {
+			// Whoever speaks against the log may be cut off; others may know better.
+			l.heard(&l.writing, false)
+		}
 		if finding, sure := c.add(err, time.Now()); sure {
 			l.condemn(finding)
 		}
@@ -212,6 +216,7 @@ func (l *Log) firmly(ctx context.Context, step func(context.Context) error) erro
 		case err == nil || ctx.Err() != nil:
 			return err
 		case found:
+			l.heard(&l.writing, false)
 			_, sure := c.add(l.backed(ctx, err), time.Now())
 			if sure {
 				return err
