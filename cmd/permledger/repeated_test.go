@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/google/uuid"
@@ -62,7 +63,7 @@ func TestG4ACommandRecordedTwiceIsRefusedByVerifyAndLivedWith(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(again, "dev-token-key.pem"), keys, 0o600))
 	s = serve(t, again)
 	require.Equal(t, string(first.body), string(grant(s).body), "the first record is the answer")
-	require.Equal(t, fmt.Sprint(position), s.get("/api/customers", admin).header.Get("Ledger-Position"))
+	require.Equal(t, strconv.FormatUint(position, 10), s.get("/api/customers", admin).header.Get("Ledger-Position"))
 	s.stop()
 
 	backup := filepath.Join(t.TempDir(), "backup")

@@ -94,8 +94,7 @@ func (s *Store) merge(context.Context) (bool, error) {
 		h.count += g.count
 	}
 	g, err := writeSegment(s.dir, h, merged(old))
-	var damage *DamageError
-	if errors.As(err, &damage) {
+	if _, damaged := errors.AsType[*DamageError](err); damaged {
 		return true, nil // it was noted with the segment; mend comes first then
 	}
 	if err != nil {

@@ -51,8 +51,7 @@ func (s *Store) load(ctx context.Context) ([]*segment, error) {
 		if f.segment != nil {
 			_ = f.segment.retire()
 		}
-		var unread syscall.Errno
-		if errors.As(f.err, &unread) {
+		if _, unread := errors.AsType[syscall.Errno](f.err); unread {
 			continue // it may be sound, and be read the next time
 		}
 		if err := os.Remove(f.path); err != nil {

@@ -115,7 +115,10 @@ func opened(t *testing.T, dir string, l *written, gather int) *Store {
 }
 
 func follow(s *Store, l *written) {
-	for stored := range l.Read(context.Background(), s.Through()) {
+	for stored, err := range l.Read(context.Background(), s.Through()) {
+		if err != nil {
+			panic(err)
+		}
 		s.Take(stored.Cursor(), stored.CommandKeys())
 	}
 }

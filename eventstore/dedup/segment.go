@@ -97,7 +97,7 @@ var blocks = sync.Pool{New: func() any { return new(block) }}
 // *DamageError when a block that could hold the id is not what was written, and
 // errRetired when the segment has been replaced.
 func (g *segment) find(id uuid.UUID, hits []hit) ([]hit, error) {
-	b := blocks.Get().(*block)
+	b := blocks.Get().(*block) //nolint:forcetypeassert // it makes nothing else
 	defer blocks.Put(b)
 	// The id may begin within the block before the first one that begins with it.
 	n, _ := slices.BinarySearchFunc(g.fences, id, compareIDs)

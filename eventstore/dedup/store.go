@@ -176,7 +176,7 @@ func (s *Store) FindAll(id uuid.UUID) ([]uint64, error) {
 // a little before. It belongs to the goroutine that takes records in.
 func (s *Store) Newer(seen eventstore.Seen, key eventstore.CommandKey) []uint64 {
 	var hits []hit
-	for t := seen.(*table); t != nil; t = t.next {
+	for t := seen.(*table); t != nil; t = t.next { //nolint:forcetypeassert // as Find gave it
 		hits = t.find(key.ID, hits)
 	}
 	if len(hits) == 0 {

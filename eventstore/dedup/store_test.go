@@ -49,7 +49,7 @@ func TestG4TheIDsAreThoseOfTheLog(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))
-		dir, err := os.MkdirTemp(t.TempDir(), "")
+		dir, err := os.MkdirTemp(t.TempDir(), "") //nolint:usetesting // one of its own for each check
 		require.NoError(rt, err)
 		l := newLog()
 		open := func() *Store {
