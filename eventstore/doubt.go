@@ -153,8 +153,7 @@ func (l *Log) examine(ctx context.Context) {
 			return
 		}
 		if _, doubted := errors.AsType[*DoubtError](l.Err()); doubted {
-			// Whoever speaks against the log may be cut off; others may know better.
-			l.heard(&l.writing, false)
+			l.weigh(err)
 		}
 		if finding, sure := c.add(err, time.Now()); sure {
 			l.condemn(finding)
@@ -216,9 +215,9 @@ func (l *Log) firmly(ctx context.Context, step func(context.Context) error) erro
 		case err == nil || ctx.Err() != nil:
 			return err
 		case found:
-			l.heard(&l.writing, false)
-			_, sure := c.add(l.backed(ctx, err), time.Now())
-			if sure {
+			backed := l.backed(ctx, err)
+			l.weigh(backed)
+			if _, sure := c.add(backed, time.Now()); sure {
 				return err
 			}
 			if c.looks == 1 {
@@ -233,6 +232,15 @@ func (l *Log) firmly(ctx context.Context, step func(context.Context) error) erro
 			return err
 		}
 	}
+}
+
+// weigh notes who speaks against the log. A server without a majority behind it may
+// be cut off, and others may know better, so that it is left before long; one with
+// a majority stays the one to ask, for its answers have to follow each other to
+// confirm anything.
+func (l *Log) weigh(backed error) {
+	_, sure := errors.AsType[*IntegrityError](backed)
+	l.heard(&l.writing, sure)
 }
 
 // backed returns an integrity failure as it is when a majority of the servers

@@ -124,7 +124,7 @@ func TestG1AProgramThatFoundsWhateverIsEmptyIsCaught(t *testing.T) {
 func TestANodeNamesTheLedgerItJoins(t *testing.T) {
 	t.Parallel()
 	url := external(t)
-	flags := []string{"--nats", url, "--nats-sync-always"}
+	flags := []string{"--nats", url, "--nats-sync-always", "--nats-confirm", "1s"} // nobody elects anybody here
 	first := t.TempDir()
 	none := filepath.Join(t.TempDir(), "none")
 	refusedWith := func(words string, args ...string) {
