@@ -108,7 +108,7 @@ func TestG1AProgramThatFoundsWhateverIsEmptyIsCaught(t *testing.T) {
 	random := seeded(t)
 	binary := brokenProgram(t,
 		change{"handlers/ledger/found.go", "\tif c.External.URL != \"\" {\n\t\treturn nil // what", "\tif true {\n\t\treturn nil // what"},
-		change{"handlers/ledger/store.go", "Found: config.Found, ", "Found: true, "})
+		change{"handlers/ledger/store.go", "Found: c.Found, ", "Found: true, "})
 	restore := &beginnings(t)[1]
 	for range 50 {
 		if findings := restore.disturb(t, binary, random); len(findings) > 0 {

@@ -64,7 +64,7 @@ const scrubEverySecond = "--scrub-period=1s"
 func newRotting(t *testing.T, binary string, purchases int) *rotting {
 	t.Helper()
 	r := &rotting{binary: binary, dir: filepath.Join(t.TempDir(), "ledger")}
-	r.server = relaunched(t, binary, r.dir, scrubEverySecond)
+	r.server = relaunched(t, binary, r.dir, scrubEverySecond, "--init")
 	r.market = newMarket(t, r.dir, 1, 2)
 	r.market.register(r.server)
 	var all sync.WaitGroup
@@ -258,7 +258,7 @@ func TestG11RotUnderAServerIsReported(t *testing.T) {
 // TestG11TheCheckerSeesRotThatNobodyReports is of a program that leaves the archive out.
 func TestG11TheCheckerSeesRotThatNobodyReports(t *testing.T) {
 	t.Parallel()
-	binary := brokenProgram(t, change{"handlers/ledger/scrubparts.go", "\t\tpart{\"archive\", func() int64 { return sizeOf(ArchiveDir(dir)) }, l.checkArchive},\n", ""})
+	binary := brokenProgram(t, change{"handlers/ledger/scrubparts.go", "\t\tpart{\"archive\", size(ArchiveDir(\"\")), l.checkArchive},\n", ""})
 	r := newRotting(t, binary, 5)
 	random := seeded(t)
 	require.NotEmpty(t, r.flip(t, random, "archive", proofs(t, r.dir)["archive"][0]))
