@@ -33,7 +33,7 @@ var (
 	// ErrUnavailable says that the log cannot be reached, or that the writer
 	// is not started, is closed, or is still resolving an earlier append.
 	// Nothing was written.
-	ErrUnavailable = errors.New("the ledger cannot be written now: nothing was written, try again later")
+	ErrUnavailable = errors.New("the ledger is unavailable: nothing was written, try again later")
 
 	// ErrClock says that the clock of this machine cannot be right. Nothing was
 	// written. Every ClockError matches it, and ErrUnavailable too.
