@@ -57,7 +57,7 @@ var catalogue = []kind{
 	describe[ReservationSplit](1, "A reservation became two whose quantities sum to it."),
 	describe[ReservationsMerged](1, "Equal reservations became one."),
 	describe[WebhookRegistered](1, "The partner is told of events at an address from now on, instead of any before (S10)."),
-	describe[WebhookRemoved](1, "The partner is told of nothing any more (S10)."),
+	describe[WebhookRemoved](1, "The partner removed its webhook; deliveries stop (S10)."),
 	describe[AttemptDenied](1, "A command of a wrong role or tenant, or a customer's purchase, was refused (L7)."),
 }
 

@@ -59,20 +59,20 @@ func (e *ClockError) Error() string {
 	apart := e.Clock.Sub(e.Other).Abs().Round(time.Second)
 	switch e.Doubt {
 	case ClockIdle:
-		return fmt.Sprintf("the clock says %s, %d days after the last record (%s); nothing is recorded until somebody decides: "+
-			"if the clock is wrong, set it, and the ledger goes on by itself; if the time is right, start permledger serve once with --accept-clock",
+		return fmt.Sprintf("the clock says %s, %d days after the last record (%s); nothing is recorded until an operator decides: "+
+			"if the clock is wrong, set it, and the ledger continues by itself; if it is right, restart permledger serve once with --accept-clock",
 			at(e.Clock), int(apart.Hours())/24, at(e.Other))
 	case ClockBehind:
-		return fmt.Sprintf("the clock says %s, but the last record is of %s; nothing is recorded until the clock has reached it: "+
-			"if the clock is wrong, set it, and the ledger goes on by itself; if the time is right, start permledger serve once with --accept-clock: records carry the last record's time until the clock has passed it",
+		return fmt.Sprintf("the clock says %s, but the last record is of %s; nothing is recorded until the clock has reached that time: "+
+			"if the clock is wrong, set it, and the ledger continues by itself; if it is right, restart permledger serve once with --accept-clock: new records then carry the last record's time until the clock has passed it",
 			at(e.Clock), at(e.Other))
 	case ClockAhead:
 		return fmt.Sprintf("the clock says %s, but since this program started it should have reached only %s (the last record is of %s), so it was set forward by %s; nothing is recorded: "+
-			"if the clock is wrong, set it, and the ledger goes on by itself; if the time is right, restart permledger serve, with --accept-clock where it asks for it",
+			"if the clock is wrong, set it, and the ledger continues by itself; if it is right, restart permledger serve, with --accept-clock if it asks for that",
 			at(e.Clock), at(e.Other), at(e.Last), apart)
 	default:
 		return fmt.Sprintf("the clock says %s, the NATS server's says %s (the last record is of %s); nothing is recorded: "+
-			"set the clock that is wrong, and the ledger goes on by itself; if the server's is wrong and cannot be set, restart permledger serve with --accept-clock",
+			"set the clock that is wrong, and the ledger continues by itself; if the server's is wrong and cannot be set, restart permledger serve once with --accept-clock",
 			at(e.Clock), at(e.Other), at(e.Last))
 	}
 }

@@ -23,7 +23,7 @@ type DoubtError struct {
 
 // Error says what was found and since when it has been looked at.
 func (e *DoubtError) Error() string {
-	return fmt.Sprintf("unconfirmed: %v; looked at again since %s", e.Finding, e.Since.UTC().Format(time.TimeOnly))
+	return fmt.Sprintf("unconfirmed: %v; being checked again since %s UTC", e.Finding, e.Since.UTC().Format(time.TimeOnly))
 }
 
 // Is reports that every DoubtError is an ErrUnavailable.
@@ -69,9 +69,9 @@ func (l *Log) Suspect(err error, again Recheck) error {
 	l.failure = err
 	if l.opts.Shared {
 		l.failure = &DoubtError{Since: time.Now(), Finding: finding}
-		l.log.Warn("an answer speaks against the ledger; nothing is written until it is confirmed or the log proves sound", "error", finding)
+		l.log.Warn("an answer contradicts what is known of the log; nothing is written until the log proves sound", "error", finding)
 	} else {
-		l.log.Error("the ledger failed its integrity check; nothing is written any more", "error", err)
+		l.log.Error("the ledger failed its integrity check; nothing is written: see /readyz", "error", err)
 	}
 	l.stir()
 	l.examiner.Go(func() { l.examine(l.life) })
@@ -84,7 +84,7 @@ func (l *Log) condemn(finding *IntegrityError) {
 	defer l.mu.Unlock()
 	if _, doubted := l.failure.(*DoubtError); doubted { //nolint:errorlint // it is kept unwrapped
 		l.failure = finding
-		l.log.Error("the ledger failed its integrity check; nothing is written until it is put right", "error", finding)
+		l.log.Error("the ledger failed its integrity check; nothing is written until the stream is restored: see permledger docs cluster", "error", finding)
 		l.stir()
 	}
 }
@@ -93,7 +93,7 @@ func (l *Log) condemn(finding *IntegrityError) {
 func (l *Log) absolve(p proof) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.log.Warn("the log proved sound; it is written again", "after", l.failure, "record", p.last)
+	l.log.Warn("the log proved sound; commands are accepted again", "after", l.failure, "record", p.last)
 	l.failure, l.again, l.created = nil, nil, p.created
 	if p.replaced {
 		// Records of the stream before it are not missing from this one.
@@ -221,7 +221,7 @@ func (l *Log) firmly(ctx context.Context, step func(context.Context) error) erro
 				return err
 			}
 			if c.looks == 1 {
-				l.log.Warn("an answer speaks against the ledger; it is looked at again", "for", c.needed, "error", err)
+				l.log.Warn("an answer contradicts what is known of the log; the log is checked again", "for", c.needed, "error", err)
 			}
 		case !errors.Is(err, ErrUnavailable) || time.Since(began) > openWait:
 			return err

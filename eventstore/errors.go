@@ -33,7 +33,7 @@ var (
 	// ErrUnavailable says that the log cannot be reached, or that the writer
 	// is not started, is closed, or is still resolving an earlier append.
 	// Nothing was written.
-	ErrUnavailable = errors.New("the ledger cannot be written now: nothing was written, try again later")
+	ErrUnavailable = errors.New("the ledger is unavailable: nothing was written, try again later")
 
 	// ErrClock says that the clock of this machine cannot be right. Nothing was
 	// written. Every ClockError matches it, and ErrUnavailable too.
@@ -57,7 +57,7 @@ var (
 
 	// ErrReplicas says that the stream has another number of replicas than was
 	// asked for. Nothing was written.
-	ErrReplicas = errors.New("the stream has another number of replicas than was asked for")
+	ErrReplicas = errors.New("the stream does not have the number of replicas that was asked for")
 
 	// ErrNotEmpty says that an import was refused because the ledger already
 	// holds records.
@@ -69,7 +69,7 @@ var (
 
 	// ErrFoundingUnfinished says that a ledger was being founded and has no
 	// first record for certain. Founding it again finishes that.
-	ErrFoundingUnfinished = errors.New("the founding of this ledger did not finish: found it again")
+	ErrFoundingUnfinished = errors.New("the founding of this ledger did not finish")
 
 	// ErrImportUnfinished says that an import into this ledger was started
 	// and did not end. Importing the same file again continues it; otherwise

@@ -52,7 +52,7 @@ type ImportError struct {
 
 // Error names the line.
 func (e *ImportError) Error() string {
-	return fmt.Sprintf("line %d of the import can not be used: %v", e.Line, e.Err)
+	return fmt.Sprintf("line %d of the import cannot be used: %v", e.Line, e.Err)
 }
 
 // Unwrap returns what is wrong with the line.

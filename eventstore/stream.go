@@ -242,7 +242,7 @@ func (l *Log) message(ctx context.Context, sequence uint64) ([]byte, error) {
 		case resp.Error == nil:
 			unread = &IntegrityError{Sequence: sequence, Reason: "the server answered with another record"}
 		case resp.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-			unread = &IntegrityError{Sequence: sequence, Reason: "the record is missing or can not be read"}
+			unread = &IntegrityError{Sequence: sequence, Reason: "the record is missing or cannot be read"}
 		case resp.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound:
 			unread = l.gone()
 		default:

@@ -247,7 +247,7 @@ func (w *Writer[C, E]) outcome(s *Stored, c *Command, position uint64) (Outcome[
 	for i := range c.Events {
 		var err error
 		if events[i], err = w.codec.Decode(c.Events[i], position+uint64(i), s.Record.Time); err != nil {
-			return Outcome[E]{}, fmt.Errorf("record %d, position %d can not be understood: %w", s.Sequence, position+uint64(i), err)
+			return Outcome[E]{}, fmt.Errorf("record %d, position %d cannot be understood: %w", s.Sequence, position+uint64(i), err)
 		}
 	}
 	o := outcomeOf(c.ID, c.Name, s.Sequence, position, s.Record.Time, events, c.Events)

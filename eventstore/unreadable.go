@@ -19,7 +19,7 @@ func (e *ReadError) Error() string {
 	if failed, ok := errors.AsType[*fs.PathError](cause); ok { // which names the file again
 		cause = failed.Err
 	}
-	return fmt.Sprintf("%s cannot be read: %v; nothing was changed: see to the disk, then try again", e.File, cause)
+	return fmt.Sprintf("%s cannot be read: %v; nothing was changed: fix the cause, then try again", e.File, cause)
 }
 
 // Unwrap gives the cause.

@@ -465,7 +465,7 @@ func (w *Writer[C, E]) foldRecord(s *Stored) error {
 		for _, stored := range s.Record.Commands[i].Events {
 			e, err := w.codec.Decode(stored, position, s.Record.Time)
 			if err != nil {
-				return fmt.Errorf("record %d, position %d can not be understood: %w", s.Sequence, position, err)
+				return fmt.Errorf("record %d, position %d cannot be understood: %w", s.Sequence, position, err)
 			}
 			w.decider.Evolve(e)
 			position++

@@ -17,8 +17,8 @@ import (
 
 type backupCommand struct {
 	nodeFlags
-	AllowStale  bool   `name:"allow-stale" help:"Write the backup even if the archive is behind the log that a server has."`
-	UntilDamage bool   `help:"Where the log is damaged, back up what comes before; the exit code is 6 nevertheless."`
+	AllowStale  bool   `name:"allow-stale" help:"Write the backup even if the archive is behind the log of the running server."`
+	UntilDamage bool   `help:"If the log is damaged, back up what comes before the damage; the exit code is still 6."`
 	To          string `arg:"" help:"A new file, or a directory that gets one named after ledger and head." type:"path" placeholder:"FILE|DIR"`
 }
 

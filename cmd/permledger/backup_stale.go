@@ -35,7 +35,7 @@ func (c *backupCommand) fromArchive(ctx context.Context, a *app) error {
 		case late == nil:
 			return nil
 		case !c.AllowStale:
-			return fmt.Errorf("%w; /readyz of the server says why, and --allow-stale backs up what is there", late)
+			return fmt.Errorf("%w; no backup was written: /readyz of the server says why; --allow-stale writes what is there", late)
 		}
 		fmt.Fprintf(a.stderr, "permledger: %v\n", late) // with --quiet too
 		return nil
@@ -62,13 +62,13 @@ func reached(ctx context.Context, dir string, sequence uint64) error {
 func behind(head eventstore.Cursor, b *backedUp) error {
 	switch {
 	case head.Sequence == 0:
-		return errors.New("how far the log is cannot be read from " + eventstore.HeadMarkFile + ", so the backup may lack anything")
+		return errors.New("the length of the log cannot be read from " + eventstore.HeadMarkFile + ", so the backup may lack any number of records")
 	case b.Head.Sequence >= head.Sequence:
 		return nil
 	}
 	b.Missing = head.Position - b.Head.Position
 	if b.Records == 0 {
-		return fmt.Errorf("the archive holds nothing of a log of %d events", b.Missing)
+		return fmt.Errorf("the archive holds none of the log's %d events", b.Missing)
 	}
 	late := head.Time.Sub(b.Head.Time)
 	b.BehindSeconds = late.Seconds()

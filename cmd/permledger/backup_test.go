@@ -120,7 +120,7 @@ func TestHowFarABackupIsBehind(t *testing.T) {
 		"at the head":               {at(9, 20, 100), at(9, 20, 100), ""},
 		"beyond what was known":     {at(9, 20, 100), at(11, 30, 103), ""},
 		"behind":                    {at(9, 20, 100), at(7, 12, 40), "behind the log by 8 events, the newest of them 1m0s after"},
-		"behind without any record": {at(9, 20, 100), eventstore.Cursor{}, "holds nothing of a log of 20 events"},
+		"behind without any record": {at(9, 20, 100), eventstore.Cursor{}, "holds none of the log's 20 events"},
 		"the head is not known":     {eventstore.Cursor{}, at(7, 12, 40), "cannot be read from head.mark"},
 	} {
 		err := behind(c.log, &backedUp{Report: eventstore.Report{Records: c.backup.Sequence, Head: c.backup}})

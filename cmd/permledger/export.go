@@ -13,7 +13,7 @@ import (
 
 type exportCommand struct {
 	nodeFlags
-	UntilDamage bool   `help:"Where the log is damaged, keep what comes before; the exit code is 6 nevertheless."`
+	UntilDamage bool   `help:"If the log is damaged, write what comes before the damage; the exit code is still 6."`
 	File        string `arg:"" optional:"" help:"Where to write; standard output when absent or -." default:"-"`
 }
 

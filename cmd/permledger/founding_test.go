@@ -49,7 +49,7 @@ func (b *beginning) flags(t *testing.T) []string {
 }
 
 // refusedToServe is what a directory without a complete ledger is told.
-var refusedToServe = regexp.MustCompile(`permledger init|run the same command again|goes on`)
+var refusedToServe = regexp.MustCompile(`permledger init|run the same command again|run permledger import again`)
 
 // disturb kills a beginning once or twice, at any moment of it, and asks a program to serve what is there after
 // each kill: it refuses, or serves the complete ledger. Then the same command finishes.

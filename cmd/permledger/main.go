@@ -21,7 +21,7 @@ type cli struct {
 	Output string `short:"o" help:"Form of results: ${enum}." enum:"table,json,jsonl,csv" default:"table"`
 	Quiet  bool   `short:"q" help:"No progress and no remarks."`
 
-	Init      initCommand  `cmd:"" help:"Found a ledger where there is none."`
+	Init      initCommand  `cmd:"" help:"Found a new ledger in an empty data directory or cluster."`
 	Serve     serveCommand `cmd:"" help:"Serve the ledger over HTTP."`
 	Demo      demoCommand  `cmd:"" help:"Serve a fresh ledger with a day's worth of data."`
 	MakeToken tokenCommand `cmd:"" name:"token" help:"Make a development token."`
@@ -47,7 +47,7 @@ type cli struct {
 
 	Backup  backupCommand  `cmd:"" help:"Write the whole ledger into one checked file, also while it is served."`
 	Restore restoreCommand `cmd:"" help:"Make a ledger in an empty data directory from a backup."`
-	Repair  repairCommand  `cmd:"" help:"Restore a damaged log or archive from the other one."`
+	Repair  repairCommand  `cmd:"" help:"Restore a damaged log or archive from the other one; with --nats, remove foreign messages from a cluster's log."`
 
 	Docs docsCommand `cmd:"" help:"Read the manual."`
 }

@@ -178,7 +178,7 @@ func (c *checkCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := a.writeOne(verdict, []column{{"Allowed", "allowed"}, {"Against it", "reasons"}, {"Position", "position"}}); err != nil {
+	if err := a.writeOne(verdict, []column{{"Allowed", "allowed"}, {"Reasons", "reasons"}, {"Position", "position"}}); err != nil {
 		return err
 	}
 	if !verdict.Allowed {

@@ -11,8 +11,8 @@ import (
 
 type repairCommand struct {
 	storeFlags
-	DryRun      bool    `help:"Only say what is damaged and what would be made anew."`
-	GiveUpAfter *uint64 `name:"give-up-after" help:"Keep the ledger up to this position and lose all later events: the last resort, where neither copy holds a record and there is no backup. It must be the position that the refusal of permledger repair names." placeholder:"POSITION"`
+	DryRun      bool    `help:"Only report what is damaged and what would be changed."`
+	GiveUpAfter *uint64 `name:"give-up-after" help:"Keep the ledger up to this position and lose all later events. A last resort, for records that neither copy holds when there is no backup. Takes only the position that a refused permledger repair names." placeholder:"POSITION"`
 }
 
 // Run is for a ledger that nothing serves. A record that neither copy holds intact is exit code 6, a file that
@@ -41,7 +41,7 @@ func (c *repairCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if g := repaired.GivenUp; g != nil {
-		a.remark("given up: everything after position %d, which is records %d to %d", g.AfterPosition, g.AfterRecord+1, g.LastRecord)
+		a.remark("given up: everything after position %d (records %d to %d)", g.AfterPosition, g.AfterRecord+1, g.LastRecord)
 		for _, lost := range g.Lost {
 			a.remark("lost: %s", lost)
 		}
@@ -50,7 +50,7 @@ func (c *repairCommand) Run(ctx context.Context, a *app) error {
 	case len(repaired.Replaced)+len(repaired.SetAside) == 0:
 		a.remark("log and archive are sound; nothing was changed")
 	case c.DryRun:
-		a.remark("would be made anew; without --dry-run, what is replaced is kept beside it")
+		a.remark("nothing was changed; without --dry-run the damaged parts are rebuilt, and what they replace is kept")
 	default:
 		a.remark("what was replaced is kept in %s", filepath.Join(a.Data, repaired.Kept))
 	}
@@ -76,9 +76,9 @@ func (c *repairCommand) cluster(ctx context.Context, a *app) error {
 	case len(cleaned.Foreign) == 0:
 		a.remark("the log holds nothing but the records of the ledger; nothing was changed")
 	case c.DryRun:
-		a.remark("would be taken out; without --dry-run, all records are kept and so is what is taken out")
+		a.remark("nothing was changed; without --dry-run these messages are removed, and copies of them and of all records are kept in the data directory")
 	default:
-		a.remark("what was taken out, and a copy of all records, is kept in %s", filepath.Join(a.Data, cleaned.Kept))
+		a.remark("what was removed, and a copy of all records, is kept in %s", filepath.Join(a.Data, cleaned.Kept))
 	}
 	return a.writeOne(cleaned, []column{
 		{"Ledger", "ledger"}, {"Records", "records"}, {"Events", "events"}, headColumn, {"Kept", "kept"},

@@ -25,17 +25,17 @@ import (
 
 type serveCommand struct {
 	nodeFlags
-	Init         bool          `help:"Found a ledger first if there is none."`
+	Init         bool          `help:"Found a ledger first if there is none; do not keep this in a unit file."`
 	Listen       string        `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:8080"`
 	Auth         string        `help:"${enum}: development tokens on loopback, or those of an OpenID Connect issuer." enum:"dev,oidc" default:"dev"`
 	OIDCIssuer   string        `name:"oidc-issuer" help:"Issuer, exactly as in the tokens' iss." placeholder:"URL"`
 	OIDCAudience string        `name:"oidc-audience" help:"Audience that tokens must name." placeholder:"ID"`
 	OIDCPartners []string      `name:"oidc-partner" help:"Tenants that may register as a partner of this ledger." placeholder:"GUID"`
 	PublicURL    string        `name:"public-url" help:"Address under which others reach this server, for links that are sent to them; the listen address when absent." placeholder:"URL"`
-	Webhooks     bool          `help:"Deliver webhooks when it is this node's turn: of several nodes on one log one does. Without it, this node never does." default:"true" negatable:""`
-	MaxClockLead time.Duration `name:"max-clock-lead" help:"How far the clock may lead what the time should be, or be behind the last record, before commands are refused." default:"1m" placeholder:"DURATION"`
-	AcceptClock  bool          `name:"accept-clock" help:"The time is right now, whatever the last record says: go on. For one start."`
-	ScrubPeriod  time.Duration `name:"scrub-period" help:"Within what time everything on the disk is checked while it serves." default:"24h" placeholder:"DURATION"`
+	Webhooks     bool          `help:"Deliver webhooks. The nodes of a cluster choose one of those that may; with --no-webhooks this node is never chosen." default:"true" negatable:""`
+	MaxClockLead time.Duration `name:"max-clock-lead" help:"How far the clock may be ahead of what it should say, or behind the last record, before commands are refused." default:"1m" placeholder:"DURATION"`
+	AcceptClock  bool          `name:"accept-clock" help:"Assert that the clock is right, whatever the last record says. Give it for one start only, after checking the clock."`
+	ScrubPeriod  time.Duration `name:"scrub-period" help:"How often everything on the disk is checked, while the ledger serves." default:"24h" placeholder:"DURATION"`
 	AllowPrivate bool          `name:"webhook-allow-private" help:"Deliver webhooks to private addresses and to this machine too."`
 }
 
@@ -70,11 +70,11 @@ func (c *serveCommand) ledger(a *app) (ledger.Config, error) {
 	case err != nil:
 		return config, err
 	case c.Init && c.Join != uuid.Nil:
-		return config, usageError("--init founds a ledger and --join becomes a node of one that is there: give one of them")
+		return config, usageError("--init founds a new ledger and --join joins an existing one: give only one of them")
 	case c.MaxClockLead <= 0:
-		return config, usageError("--max-clock-lead: %s is no time to lead by", c.MaxClockLead)
+		return config, usageError("--max-clock-lead: %s is not more than zero", c.MaxClockLead)
 	case c.ScrubPeriod < minScrubPeriod:
-		return config, usageError("--scrub-period: %s is less than %s", c.ScrubPeriod, minScrubPeriod)
+		return config, usageError("--scrub-period: %s is less than the minimum, %s", c.ScrubPeriod, minScrubPeriod)
 	}
 	config.Found, config.ScrubPeriod = c.Init, c.ScrubPeriod
 	config.Clock = eventstore.ClockOptions{MaxLead: c.MaxClockLead, Accept: c.AcceptClock}

@@ -16,11 +16,11 @@ type storeFlags struct {
 	NATS       string        `name:"nats" help:"External NATS cluster that holds the log; embedded when absent." placeholder:"URL"`
 	Creds      string        `name:"nats-creds" help:"Credentials file for the cluster." type:"path" placeholder:"FILE"`
 	CA         string        `name:"nats-ca" help:"Authority of the cluster's certificates, a PEM file." type:"path" placeholder:"FILE"`
-	APIPrefix  string        `name:"nats-api-prefix" help:"Prefix of the JetStream API, where the account imports it from the ledger's." placeholder:"SUBJECT"`
-	SyncAlways bool          `name:"nats-sync-always" help:"My word that every server of the cluster runs with sync_interval: always."`
+	APIPrefix  string        `name:"nats-api-prefix" help:"Prefix under which this user's account imports the JetStream API of the ledger's account." placeholder:"SUBJECT"`
+	SyncAlways bool          `name:"nats-sync-always" help:"Assert that every NATS server runs with sync_interval: always (the client cannot check this)."`
 	Unsynced   bool          `name:"nats-allow-unsynced" help:"Write even to a cluster that may lose acknowledged events when it loses power."`
-	Confirm    time.Duration `name:"nats-confirm" help:"How long what speaks against the log must last, longer than an election, before it counts as damaged." default:"30s"`
-	Replicas   int           `name:"replicas" help:"Replicas that the log in the cluster must have, 1 or 3; 0 takes it as it is, and makes a new one with 1." default:"0" enum:"0,1,3"`
+	Confirm    time.Duration `name:"nats-confirm" help:"How long the cluster must contradict what is known of the log before the log counts as damaged; longer than an election takes." default:"30s"`
+	Replicas   int           `name:"replicas" help:"Number of replicas that the log in the cluster must have, 1 or 3; 0 accepts any number, and creates a new log with 1." default:"0" enum:"0,1,3"`
 }
 
 func (f storeFlags) config(a *app) ledger.Config {
@@ -36,14 +36,14 @@ func (f storeFlags) config(a *app) ledger.Config {
 // nodeFlags are storeFlags for the commands that open a ledger that is there.
 type nodeFlags struct {
 	storeFlags
-	Join uuid.UUID `name:"join" help:"Ledger on the cluster that an empty data directory becomes a node of." placeholder:"LEDGER-ID"`
+	Join uuid.UUID `name:"join" help:"Ledger on the cluster to join, when the data directory is empty." placeholder:"LEDGER-ID"`
 }
 
 func (f nodeFlags) config(a *app) (ledger.Config, error) {
 	config := f.storeFlags.config(a)
 	config.Join = f.Join
 	if f.Join != uuid.Nil && f.NATS == "" {
-		return config, usageError("--join goes with --nats: only a ledger on a cluster has several nodes")
+		return config, usageError("--join needs --nats: only a ledger on a cluster has several nodes")
 	}
 	return config, nil
 }

@@ -66,7 +66,7 @@ func (c *verifyCommand) Run(ctx context.Context, a *app) error {
 // holds is what there is, and the ledger works with it.
 func (a *app) warnOfRepeated(report eventstore.Report) {
 	if r := report.Repeated; r != nil {
-		a.remark("warning: command %s of tenant %s is recorded at position %d and again at position %d, which this program never does; the first record is its answer, and verify will refuse the ledger",
+		a.remark("warning: command %s of tenant %s is recorded at position %d and again at position %d, which this program never does; the first record counts as its answer, and permledger verify will refuse this ledger: look for an older backup or export without the second record",
 			r.ID, r.Tenant, r.First, r.Position)
 	}
 }
@@ -96,7 +96,7 @@ func (c *verifyCommand) checkArchive(ctx context.Context, a *app, store *ledger.
 		return fmt.Errorf("the log is sound, but its second copy is not; run permledger repair: %w", err)
 	}
 	if err != nil {
-		return fmt.Errorf("the log is sound; of its second copy nothing is known: %w", err)
+		return fmt.Errorf("the log is sound, but its second copy could not be checked: %w", err)
 	}
 	if report.Records == 0 {
 		return nil

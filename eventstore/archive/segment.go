@@ -85,7 +85,7 @@ func (r *reading) read(name string, from io.Reader) error {
 	}
 	ledger, start, ok := parseHeader(line)
 	if !ok {
-		return r.damaged("its first line can not be read")
+		return r.damaged("its first line cannot be read")
 	}
 	if r.checker == nil {
 		if first := start.Sequence + 1; first != r.first || first == 1 && start != (eventstore.Cursor{}) {

@@ -71,7 +71,7 @@ func inspect(ctx context.Context, dir string) (*state, error) {
 
 // edges reads the first and the last line of a sealed segment.
 func edges(s segment) (ledger uuid.UUID, from, to eventstore.Cursor, err error) {
-	damaged := &DamageError{File: s.name(), Sequence: s.first, Reason: "its first or its last line can not be read"}
+	damaged := &DamageError{File: s.name(), Sequence: s.first, Reason: "its first or its last line cannot be read"}
 	f, err := os.Open(s.path)
 	if err != nil {
 		return uuid.Nil, from, to, fmt.Errorf("read the archive: %w", err)

@@ -36,13 +36,13 @@ func (s *Store) note(err error) {
 	if err == nil {
 		s.failed.Store(nil)
 		if before != nil {
-			s.options.Logger.Info("command ids are written again")
+			s.options.Logger.Info("command ids can be written again")
 		}
 		return
 	}
 	s.failed.Store(&failure{err})
 	if before == nil || before.err.Error() != err.Error() {
-		s.options.Logger.Warn("command ids could not be written; they stay in memory, or are read from the log again", "error", err)
+		s.options.Logger.Warn("command ids could not be written; they stay in memory, or are built from the log again", "error", err)
 	}
 }
 
@@ -144,15 +144,15 @@ func (s *Store) mend(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	old := v.segments[i]
-	s.options.Logger.Warn("damaged command ids are made again from the log", "file", old.name())
+	s.options.Logger.Warn("damaged command ids are being built again from the log", "file", old.name())
 	fresh, err := s.rebuild(ctx, throughOf(v.segments[:i]), old, rebuildIDs)
 	if err != nil {
-		return false, fmt.Errorf("make %s again from the log: %w", old.name(), err)
+		return false, fmt.Errorf("build %s again from the log: %w", old.name(), err)
 	}
 	if err := s.exchange([]*segment{old}, fresh); err != nil {
 		return true, err
 	}
-	s.options.Logger.Info("damaged command ids were made again from the log", "file", old.name())
+	s.options.Logger.Info("damaged command ids were built again from the log", "file", old.name())
 	return true, nil
 }
 

@@ -46,7 +46,7 @@ func (s *Store) load(ctx context.Context) ([]*segment, error) {
 			continue
 		}
 		if f.err != nil {
-			s.options.Logger.Warn("command ids are made again from the log", "why", f.err)
+			s.options.Logger.Warn("command ids are built again from the log", "why", f.err)
 		}
 		if f.segment != nil {
 			_ = f.segment.retire()

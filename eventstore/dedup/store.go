@@ -204,7 +204,7 @@ func (s *Store) search(id uuid.UUID) ([]hit, *table, error) {
 		}
 		if err != nil {
 			s.rouse()
-			return nil, v.newest(), fmt.Errorf("%w; they are made again from the log: send the command again in a while", err)
+			return nil, v.newest(), fmt.Errorf("%w; they are being built again from the log: send the command again later", err)
 		}
 		return hits, v.newest(), nil
 	}

@@ -23,7 +23,7 @@ const MinVersion = "2.15.2"
 // ErrNotSynced says that an external server is not known to sync every write
 // before it acknowledges it, so an acknowledged record could be lost when it
 // loses power.
-var ErrNotSynced = errors.New("the NATS server is not known to sync every write (sync_interval: always)")
+var ErrNotSynced = errors.New("the NATS server is not known to sync every write: set sync_interval: always on every server and give --nats-sync-always")
 
 // ErrUnreachable says that no server of a URL could be connected to in time.
 var ErrUnreachable = errors.New("no NATS server can be reached")
@@ -144,7 +144,7 @@ func Redacted(urls string) string {
 		if parsed, err := url.Parse(strings.TrimSpace(one)); err == nil {
 			list[i] = parsed.Redacted()
 		} else {
-			list[i] = "(an address that cannot be read)"
+			list[i] = "(an address that cannot be parsed)"
 		}
 	}
 	return strings.Join(list, ",")

@@ -39,7 +39,7 @@ type DroppedError struct {
 
 // Error says what was missing, and what the server said.
 func (e *DroppedError) Error() string {
-	return fmt.Sprintf("the server did not open the whole log (%s), whose files are sound and as they were before; try again%s", e.Missing, quoted(e.Said))
+	return fmt.Sprintf("the server did not open the whole log (%s) although its files are sound; they were put back as they were: start again%s", e.Missing, quoted(e.Said))
 }
 
 // Is reports that every DroppedError is an eventstore.ErrUnavailable.
@@ -54,7 +54,7 @@ type RoomError struct {
 
 // Error names the directory and how much room is needed.
 func (e *RoomError) Error() string {
-	return fmt.Sprintf("%s cannot be written (a start needs some %d MiB): %v; nothing was changed: make room, then try again", e.Dir, startRoom>>20, e.Err)
+	return fmt.Sprintf("%s cannot be written (a start needs at least %d MiB): %v; nothing was changed: make room, then try again", e.Dir, startRoom>>20, e.Err)
 }
 
 // Unwrap gives the cause.

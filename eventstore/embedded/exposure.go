@@ -59,7 +59,7 @@ func (e *External) Exposures(ctx context.Context, stream, subject string) []stri
 		}
 	}
 	if len(may) > 0 {
-		found = append(found, "the NATS user of this node may "+strings.Join(may, ", ")+", which it never needs")
+		found = append(found, "the NATS user of this node is allowed to "+strings.Join(may, ", ")+", which it never needs")
 	}
 	return found
 }
@@ -98,10 +98,10 @@ func (e *External) anybody(ctx context.Context, stream, subject string) string {
 	ctx, cancel := context.WithTimeout(ctx, probeWait)
 	defer cancel()
 	if _, err := conn.RequestMsgWithContext(ctx, m); err == nil {
-		return "anybody who reaches the NATS servers can write into the log: they ask for no password"
+		return "anybody who can reach the NATS servers can write into the log, because they require no password"
 	}
 	if answered(ctx, conn, "$JS.API.STREAM.INFO."+stream, "") {
-		return "anybody who reaches the NATS servers can read the log and have answers delivered into it: they ask for no password"
+		return "anybody who can reach the NATS servers can read the log and have answers delivered into it, because they require no password"
 	}
 	return ""
 }

@@ -55,7 +55,7 @@ func (g *guard) keep(ctx context.Context, links bool) error {
 		return err
 	}
 	if !links {
-		g.logger.Warn("the files of the log are not kept aside while the server opens them: the file system has no hard links", "directory", g.storeDir)
+		g.logger.Warn("the files of the log are checked, but not kept while the server opens them, because the file system has no hard links", "directory", g.storeDir)
 		return nil
 	}
 	err = g.collect()
@@ -244,7 +244,7 @@ func (g *guard) release() error {
 		return room(g.storeDir, err)
 	}
 	if err := os.RemoveAll(g.path(releasedName)); err != nil {
-		g.logger.Warn("files that are no longer needed were not removed; the next start does it", "directory", g.path(releasedName), "error", err)
+		g.logger.Warn("files that are no longer needed were not removed; the next start will remove them", "directory", g.path(releasedName), "error", err)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func (g *guard) decide(ctx context.Context) error {
 	case now.holds(before):
 		return g.release()
 	case before.holds(now):
-		g.logger.Warn("the files of the log are put back as they were before a server opened them")
+		g.logger.Warn("the files of the log are put back as they were before the server opened them")
 		if err := os.RemoveAll(g.path(droppedName)); err != nil {
 			return room(g.storeDir, err)
 		}
@@ -70,7 +70,7 @@ func (g *guard) decide(ctx context.Context) error {
 		}
 		return g.putBack()
 	}
-	return &DamageError{File: g.path(keptName), Reason: "it holds messages of the log that " + storeName + " lacks, and the other way round: keep both, and restore a backup or ask for help"}
+	return &DamageError{File: g.path(keptName), Reason: "it holds messages of the log that " + storeName + " lacks, and the other way round: keep the whole directory, and restore a backup into a new one"}
 }
 
 // putBack moves the kept files to where there is no store now.

@@ -104,9 +104,9 @@ func (s *surveyor) take(f Found) error {
 	case !f.Whole:
 		return nil
 	case s.damaged != nil:
-		return &DamageError{File: s.damaged.File, Sequence: expected, Before: s.before, Reason: "a message is damaged, with whole ones behind it; permledger repair makes it good from the archive"}
+		return &DamageError{File: s.damaged.File, Sequence: expected, Before: s.before, Reason: "a message is damaged, and whole ones follow it: permledger repair restores it from the archive"}
 	case s.seen.last > 0 && f.Sequence > expected:
-		return &DamageError{File: f.File, Sequence: expected, Before: s.before, Reason: fmt.Sprintf("message %d follows message %d; permledger repair makes the gap good from the archive", f.Sequence, s.seen.last)}
+		return &DamageError{File: f.File, Sequence: expected, Before: s.before, Reason: fmt.Sprintf("message %d follows message %d: permledger repair restores what is missing from the archive", f.Sequence, s.seen.last)}
 	case f.Sequence < expected:
 		return nil // the server passes it over as well
 	}
@@ -146,7 +146,7 @@ func (s *surveyor) description() error {
 	if err == nil && !fits {
 		return &DamageError{
 			File:   filepath.Join(StreamDir(s.storeDir, s.stream), metaFile),
-			Reason: "the settings of the log's stream are missing or do not fit their checksum; permledger repair makes them anew",
+			Reason: "the settings of the log's stream are missing or do not match their checksum: permledger repair makes them again",
 		}
 	}
 	return err

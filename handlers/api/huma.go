@@ -65,7 +65,7 @@ func configuration() huma.Config {
 			},
 			Security: []map[string][]string{{"bearer": {}}},
 			Tags: []*huma.Tag{
-				{Name: "Commands", Description: "Wishes to change something. Each is decided at one position of the log."},
+				{Name: "Commands", Description: "Requests to change something. Each is decided at one position of the log."},
 				{Name: "Customers", Description: "What the ledger says about one customer."},
 				{Name: "Partner", Description: "What it says across all customers of the caller's partner."},
 				{Name: "Events", Description: "The log itself, in order and without gaps."},

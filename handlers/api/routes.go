@@ -32,8 +32,8 @@ func (a *API) routes() {
 	command[domain.RenameReservation](a, "Give a reservation another name")
 	command[domain.SplitReservation](a, "Make two reservations of one")
 	command[domain.MergeReservations](a, "Make one reservation of several")
-	command[domain.RegisterWebhook](a, "Be told of events at an address; without it nothing is sent")
-	command[domain.RemoveWebhook](a, "Be told of nothing any more")
+	command[domain.RegisterWebhook](a, "Register a webhook")
+	command[domain.RemoveWebhook](a, "Remove the webhook and stop deliveries")
 	a.HandleFunc("POST /api/commands/{name}", noCommand)
 	query(a, "/api/commands/{id}", "get-command", "Commands", "The recorded answer to a command by its id", a.outcome)
 

@@ -138,7 +138,7 @@ func (e expectation) check(c claims) error {
 	case !slices.Contains(c.Audience, e.audience):
 		return problem.Refuse(problem.CodeWrongAudience, "The token is meant for another recipient (aud).")
 	case c.Expires == nil || c.NotBefore == nil:
-		return refuse("The token says not from when to when it is valid (nbf, exp).")
+		return refuse("The token has no validity period: the claims nbf and exp are required.")
 	case !e.now.Before(c.Expires.time().Add(leeway)):
 		return refuse("The token has expired. Get a new one.")
 	case e.now.Add(leeway).Before(c.NotBefore.time()):

@@ -4,7 +4,7 @@ import "context"
 
 // checkAccess finds out what the servers of a cluster allow that they should not, and warns.
 func (l *Ledger) checkAccess(ctx context.Context) {
-	const advice = "; permledger docs cluster has a configuration that does not allow it"
+	const advice = "; correct the servers' configuration as in permledger docs cluster, then restart this node"
 	found := l.store.cluster.Exposures(ctx, streamName, streamSubject)
 	for i := range found {
 		found[i] += advice

@@ -114,8 +114,8 @@ func TestWhatTheServersAllowIsAWarning(t *testing.T) {
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		warnings := l.Health().Warnings
 		require.Len(c, warnings, 2)
-		require.Contains(c, warnings[0], "anybody who reaches the NATS servers can write into the log")
-		require.Contains(c, warnings[1], "may purge the stream of the log, delete records, remove streams, change streams")
+		require.Contains(c, warnings[0], "anybody who can reach the NATS servers can write into the log")
+		require.Contains(c, warnings[1], "is allowed to purge the stream of the log, delete records, remove streams, change streams")
 	}, time.Minute, 20*time.Millisecond)
 	report, err := l.store.Log.Verify(t.Context(), nil)
 	require.NoError(t, err)

@@ -51,7 +51,7 @@ func Found(ctx context.Context, config Config) (Founded, error) {
 	case err != nil:
 		return founded, config.explain(err)
 	case marks.Ledger != uuid.Nil:
-		return founded, &RefusedError{ErrFounded, fmt.Sprintf("%s holds ledger %s, which permledger serve serves", config.Dir, marks.Ledger)}
+		return founded, &RefusedError{ErrFounded, fmt.Sprintf("%s holds ledger %s: start it with permledger serve, or name another directory with --data", config.Dir, marks.Ledger)}
 	}
 	config.Found = true
 	store, err := OpenStore(ctx, config)
@@ -87,9 +87,9 @@ func Check(dir string) error {
 	case err != nil:
 		return fmt.Errorf("look at the data directory: %w", err)
 	case left != "":
-		return &eventstore.IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but %s is of a ledger; run permledger repair", eventstore.IdentityFile, left)}
+		return &eventstore.IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but %s belongs to a ledger: run permledger repair", eventstore.IdentityFile, left)}
 	case marks.Head.Sequence > 0:
-		return &eventstore.IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but the head mark knows a ledger of %d records", eventstore.IdentityFile, marks.Head.Sequence)}
+		return &eventstore.IntegrityError{Reason: fmt.Sprintf("the identity file %s is missing, but the head mark is of a ledger of %d records: run permledger repair", eventstore.IdentityFile, marks.Head.Sequence)}
 	}
 	for _, begun := range []struct {
 		name string
@@ -159,23 +159,23 @@ func (c Config) explain(err error) error {
 	external := c.External.URL != ""
 	switch {
 	case join != nil && join.Own:
-		return &RefusedError{err, "leave out --join, or name another directory with --data"}
+		return &RefusedError{err, "leave out --join, or name an empty directory with --data"}
 	case join != nil && join.Asked != uuid.Nil:
-		return &RefusedError{err, fmt.Sprintf("check --nats; --join %s is how a node of that ledger begins", join.Ledger)}
+		return &RefusedError{err, fmt.Sprintf("check --nats and --join; to join that ledger, give --join %s", join.Ledger)}
 	case join != nil && c.Found:
-		return &RefusedError{err, fmt.Sprintf("no other is founded there; to make %s a node of it, serve with --join %s and without --init", c.Dir, join.Ledger)}
+		return &RefusedError{err, fmt.Sprintf("no second one is founded there; to make %s a node of it, serve with --join %s and without --init", c.Dir, join.Ledger)}
 	case join != nil:
 		return &RefusedError{err, fmt.Sprintf("to make %s a node of it, add --join %s", c.Dir, join.Ledger)}
 	case errors.Is(err, eventstore.ErrNoLedger) && external:
-		return &RefusedError{err, "if this cluster held one, bring its stream back first; otherwise found one with permledger init, or fill it with permledger import, both with the same --nats"}
+		return &RefusedError{err, "if this cluster held one, restore its stream; otherwise found one with permledger init, or fill it with permledger import, both with the same --nats"}
 	case errors.Is(err, eventstore.ErrNoLedger):
-		return &RefusedError{fmt.Errorf("%w in %s", eventstore.ErrNoLedger, c.Dir), "found one with permledger init, or restore one from a backup with permledger restore; --data names another directory"}
+		return &RefusedError{fmt.Errorf("%w in %s", eventstore.ErrNoLedger, c.Dir), "check --data; found a ledger with permledger init, or restore one from a backup with permledger restore"}
 	case errors.Is(err, eventstore.ErrFoundingUnfinished):
 		return &RefusedError{fmt.Errorf("%s: %w", c.Dir, err), "run permledger init again, or serve with --init"}
 	case errors.Is(err, eventstore.ErrImportUnfinished):
-		return &RefusedError{fmt.Errorf("%s: %w", c.Dir, err), "permledger import with the same --nats and file goes on"}
+		return &RefusedError{fmt.Errorf("%s: %w", c.Dir, err), "run permledger import again with the same --data, --nats and file"}
 	case errors.Is(err, ErrLoadUnfinished):
-		return &RefusedError{fmt.Errorf("%s: %w", c.Dir, err), "run the same command again to finish it, or remove the directory to give it up"}
+		return &RefusedError{fmt.Errorf("%s: %w", c.Dir, err), "run the same command again with the same file to finish it, or remove the directory to give it up"}
 	}
 	return err
 }

@@ -81,10 +81,10 @@ func (l *Ledger) Health() Health {
 func (l *Ledger) idsHealth(h *Health) {
 	s := l.ids.Status()
 	if s.Damaged > 0 {
-		h.Warnings = append(h.Warnings, "a file of command ids is damaged and is made again from the log; commands with an id that may be in it are refused meanwhile")
+		h.Warnings = append(h.Warnings, "a file of command ids is damaged and is being built again from the log; until then, commands whose id may be in it are refused")
 	}
 	if s.Err != nil {
-		h.Warnings = append(h.Warnings, fmt.Sprintf("command ids cannot be written: %v", s.Err))
+		h.Warnings = append(h.Warnings, fmt.Sprintf("command ids cannot be written and stay in memory: %v; make room or check the disk", s.Err))
 	}
 }
 
@@ -98,9 +98,9 @@ func (l *Ledger) archiveHealth(h *Health) {
 	h.ArchivePosition = s.At.Position
 	switch {
 	case s.Err != nil:
-		h.Warnings = append(h.Warnings, fmt.Sprintf("nothing is archived: %v; stop the ledger and run permledger repair", s.Err))
+		h.Warnings = append(h.Warnings, fmt.Sprintf("nothing is archived: %v; make room if the disk is full, otherwise stop the ledger and run permledger repair", s.Err))
 	case s.Lag > maxArchiveLag:
-		h.Warnings = append(h.Warnings, fmt.Sprintf("the archive is %s behind", s.Lag.Round(time.Second)))
+		h.Warnings = append(h.Warnings, fmt.Sprintf("the archive is %s behind the log", s.Lag.Round(time.Second)))
 	}
 }
 
@@ -113,7 +113,7 @@ func (l *Ledger) scrubHealth(h *Health) {
 	h.Scrub = &s
 	h.Warnings = append(h.Warnings, s.Findings...)
 	for _, u := range s.Unread {
-		h.Warnings = append(h.Warnings, "could not be checked, and is tried again: "+u)
+		h.Warnings = append(h.Warnings, "could not be checked and will be tried again; if this stays, check the disk: "+u)
 	}
 }
 

@@ -305,7 +305,7 @@ func (l *Ledger) release() error {
 	}
 	if l.ids != nil {
 		if err := l.ids.Close(); err != nil {
-			l.logger().Warn("not all command ids were written; the next start folds more of the log", "error", err)
+			l.logger().Warn("not all command ids were written; the next start reads more of the log", "error", err)
 		}
 	}
 	if l.models != nil {

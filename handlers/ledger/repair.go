@@ -62,7 +62,7 @@ type RepairOptions struct {
 }
 
 // ErrNothingToGiveUp says that a repair was told to give up a part of a ledger that can be kept whole.
-var ErrNothingToGiveUp = errors.New("no record is lost, so there is nothing to give up: run permledger repair without it")
+var ErrNothingToGiveUp = errors.New("no record is lost, so there is nothing to give up: run permledger repair without the flag")
 
 // Repair compares the log of a data directory with its archive, record by record, and makes what is
 // damaged anew from both. What it replaces is kept aside. It refuses, and changes nothing, when some
@@ -177,7 +177,7 @@ func (p *repairing) giveUp(refusal error) error {
 	case !ok:
 		return refusal
 	case lost.Prefix == nil || lost.Prefix.Report.Head.Position != *p.giveUpAfter:
-		return fmt.Errorf("%d is not the position after which the ledger is lost: %w", *p.giveUpAfter, refusal)
+		return fmt.Errorf("%d is not the position to give: %w", *p.giveUpAfter, refusal)
 	}
 	p.plan = lost.Prefix
 	at := p.plan.Report.Head
@@ -197,7 +197,7 @@ func (p *repairing) modelsReached(ctx context.Context) eventstore.Cursor {
 	}
 	models, err := projections.Open(ctx, ModelsDir(p.dir), projections.Options{})
 	if err != nil {
-		p.remark("the read models can not be opened: %v", err)
+		p.remark("the read models cannot be opened: %v", err)
 		return eventstore.Cursor{}
 	}
 	defer models.Close() //nolint:errcheck // nothing was written
@@ -244,9 +244,9 @@ func (p *repairing) setAside() error {
 		case !there:
 			continue
 		case p.result.GivenUp != nil:
-			p.remark("%s may know what is given up; it is made again at the next start", name)
+			p.remark("%s may depend on what is given up; it is built again at the next start", name)
 		case known && !fits:
-			p.remark("%s was made from another log; it is made again at the next start", name)
+			p.remark("%s was made from another log; it is built again at the next start", name)
 		default:
 			continue
 		}

@@ -89,7 +89,7 @@ func RepairCluster(ctx context.Context, config Config, dryRun bool, progress fun
 		done = func(n uint64) { progress(n, begun.Sifted.Records) }
 	}
 	if err := eventstore.Rebuild(ctx, js, options, begun.Sifted, eventstore.Lines(file), done); err != nil {
-		return result, fmt.Errorf("make the stream anew; run the same command again to go on, from the copy in %s: %w", r.into, err)
+		return result, fmt.Errorf("create the stream again; run the same command again with the same --data to continue from the copy in %s: %w", r.into, err)
 	}
 	begun.Done = true
 	return result, r.note(begun)

@@ -22,11 +22,11 @@ func (l *Ledger) resume(ctx context.Context) {
 		}
 		err := l.open(ctx, ctx)
 		if err == nil {
-			l.logger().Warn("the log was put right; the ledger serves")
+			l.logger().Warn("the log is sound again; the ledger serves")
 			return
 		}
 		if err := l.discard(); err != nil {
-			l.logger().Warn("a ledger that could not be opened was not closed in order", "error", err)
+			l.logger().Warn("a ledger that could not be opened was not closed cleanly", "error", err)
 		}
 		if errors.Is(err, eventstore.ErrIntegrity) {
 			l.fail(err)

@@ -46,7 +46,7 @@ func (l *Ledger) keepAnswering(ctx context.Context, state func() error, restart 
 				return
 			}
 			if err != nil && ctx.Err() == nil {
-				l.logger().Error("the embedded server did not come back; it is tried again", "in", pause, "error", err)
+				l.logger().Error("the embedded server did not start again; the next attempt follows", "in", pause, "error", err)
 			}
 			since = time.Now()
 		}

@@ -185,7 +185,7 @@ func (s *scrubber) check(ctx context.Context, p part) bool {
 	defer s.mu.Unlock()
 	if err != nil {
 		if s.unread[p.name] != err.Error() {
-			s.logger.Warn("the disk could not be checked; it is tried again", "part", p.name, "error", err)
+			s.logger.Warn("part of the disk could not be checked and will be tried again", "part", p.name, "error", err)
 		}
 		s.unread[p.name] = err.Error()
 		return false

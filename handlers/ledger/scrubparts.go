@@ -66,7 +66,7 @@ func (l *Ledger) sizeOnServers() int64 {
 func (l *Ledger) checkMark(_ context.Context, p *pass) error {
 	differs, err := l.store.Log.CheckMark()
 	if differs {
-		p.found("%s was not what had been written into it; it was written again", eventstore.HeadMarkFile)
+		p.found("%s did not hold what had been written into it; it was written again: check the disk", eventstore.HeadMarkFile)
 	}
 	return err
 }
@@ -88,7 +88,7 @@ func (l *Ledger) checkSnapshot(ctx context.Context, p *pass) error {
 		return snapshotWhole(filepath.Join(l.config.Dir, snapshotFile), p.each)
 	})
 	if err == nil && !whole {
-		p.found("the snapshot does not fit its checksum; it is written again")
+		p.found("the snapshot does not match its checksum; it is being written again: check the disk")
 		select {
 		case l.resnap <- struct{}{}:
 		default: // it was asked for already
@@ -122,7 +122,7 @@ func snapshotWhole(path string, each func(int) error) (bool, error) {
 func (l *Ledger) checkIDs(ctx context.Context, p *pass) error {
 	err := l.ids.Check(ctx, p.each)
 	if _, damaged := errors.AsType[*dedup.DamageError](err); damaged {
-		p.found("%v; they are made again from the log", err)
+		p.found("%v; they are being built again from the log: check the disk", err)
 		return nil
 	}
 	return err
@@ -133,7 +133,7 @@ func (l *Ledger) checkSettings(ctx context.Context, p *pass) error {
 		return embedded.SettingsFit(l.config.Dir, streamName, p.read)
 	})
 	if err == nil && !fits {
-		p.found("the settings of the log's stream, meta.inf, do not fit their checksum, meta.sum; before the next start, %s", repairIt)
+		p.found("the settings of the log's stream, meta.inf, do not match their checksum, meta.sum; before the next start, %s", repairIt)
 	}
 	return err
 }
@@ -143,7 +143,7 @@ func (l *Ledger) checkIndex(ctx context.Context, p *pass) error {
 		return embedded.IndexFits(l.config.Dir, streamName, p.read)
 	})
 	if err == nil && !fits {
-		p.found("the index of the log's stream, index.db, does not fit its checksum; the server writes it again")
+		p.found("the index of the log's stream, index.db, does not match its checksum; the server will write it again: check the disk")
 	}
 	return err
 }

@@ -102,7 +102,7 @@ var sentinels = []struct {
 	{projections.ErrBadCursor, CodeInvalidRequest, "", "The cursor does not belong to this list with these filters. Start again without one."},
 	{eventstore.ErrBusy, CodeBusy, "", "Too many commands are waiting. Nothing was written; send it again with the same Idempotency-Key."},
 	{eventstore.ErrNotWritten, CodeUnavailable, "", "The ledger cannot be reached now. Nothing was written; send it again with the same Idempotency-Key."},
-	{eventstore.ErrClock, CodeUnavailable, "", "The clock of the server cannot be right, so nothing is recorded until the operator has seen to it; /readyz says more. Nothing was written; send it again later with the same Idempotency-Key."},
+	{eventstore.ErrClock, CodeUnavailable, "", "The server's clock cannot be right, so nothing is recorded until its operator has acted; /readyz says more. Nothing was written: send it again later with the same Idempotency-Key."},
 	{eventstore.ErrUnavailable, CodeUnavailable, "", "The ledger cannot be reached now. Nothing was written; send it again with the same Idempotency-Key."},
 	{projections.ErrStopped, CodeUnavailable, "", "The read models cannot be brought up to date now. Nothing is lost; try again later."},
 	{eventstore.ErrConflict, CodeUnavailable, "", "Other writers were faster too often. Nothing was written; send it again with the same Idempotency-Key."},

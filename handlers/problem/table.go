@@ -58,7 +58,7 @@ var table = map[domain.Code]line{
 	CodeMethodNotAllowed: {http.StatusMethodNotAllowed, "The method is not allowed here", 0},
 
 	domain.CodePartnerDiffers:       {http.StatusConflict, "The partner is registered otherwise", 0},
-	domain.CodeCustomerDiffers:      {http.StatusConflict, "The customer cannot be registered so", 0},
+	domain.CodeCustomerDiffers:      {http.StatusConflict, "The customer cannot be registered", 0},
 	domain.CodeSubscriptionDiffers:  {http.StatusConflict, "The subscription is recorded otherwise", 0},
 	domain.CodeSubscriptionDeleted:  {http.StatusConflict, "The subscription is deleted", 0},
 	domain.CodeSubscriptionInactive: {http.StatusConflict, "The subscription is not active", 0},

@@ -28,7 +28,7 @@ type follower struct {
 var errReplaced = errors.New("the webhook was replaced or removed, or is another node's")
 
 // errNotConfirmed says that it is not known whether it is still this node's turn.
-var errNotConfirmed = errors.New("the other nodes cannot be asked whether they deliver")
+var errNotConfirmed = errors.New("it could not be confirmed that no other node delivers")
 
 // run tells until the context ends or the registration does.
 func (f *follower) run(ctx context.Context) {

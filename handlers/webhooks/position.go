@@ -45,7 +45,7 @@ func (t ownTurn) recall(_ context.Context, partner domain.TenantID) (p place, fo
 		err = json.Unmarshal(content, &p)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.log.Warn("the webhook position cannot be read; what is not too old is sent again", "partner", partner.String(), "error", err)
+		t.log.Warn("the webhook position cannot be read; notifications from the last day are sent again", "partner", partner.String(), "error", err)
 	}
 	return p, err == nil && p.Position <= t.ledger.Book().Head(), nil
 }

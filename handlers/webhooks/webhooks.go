@@ -168,7 +168,7 @@ func (w *Webhooks) serve(ctx context.Context, t turn) {
 	watching.Go(func() {
 		select {
 		case <-t.over():
-			w.log.Warn("another node delivers webhooks from now on")
+			w.log.Warn("this node no longer delivers webhooks: its turn has ended")
 			stop()
 		case <-delivering.Done():
 		}
@@ -219,7 +219,7 @@ func (c crew) attend(ctx context.Context) {
 		delete(c.followers, partner)
 		if !registered {
 			if err := c.turn.forget(ctx, partner); err != nil && ctx.Err() == nil {
-				c.log.Warn("a webhook position that means nothing any more was not removed", "partner", partner.String(), "error", err)
+				c.log.Warn("an obsolete webhook position was not removed", "partner", partner.String(), "error", err)
 			}
 		}
 	}
