@@ -3,8 +3,6 @@ package embedded_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,21 +76,33 @@ func TestTheFilesOfAStreamAreReadAsTheServerWroteThem(t *testing.T) {
 func TestOneFlippedByteTakesOneMessageAtMost(t *testing.T) {
 	t.Parallel()
 	dir, contents := scanStore(t)
-	file := filepath.Join(embedded.StreamDir(dir, "S"), "msgs", "1.blk")
-	content, err := os.ReadFile(file)
+	blocks, err := embedded.Blocks(dir, "S")
 	require.NoError(t, err)
+	require.Len(t, blocks, 1)
+	content, err := os.ReadFile(blocks[0].File)
+	require.NoError(t, err)
+	whole := func(content []byte) map[uint64]string {
+		found := make(map[uint64]string)
+		require.NoError(t, blocks[0].Scan(content, "s", func(f embedded.Found) error {
+			if f.Whole {
+				found[f.Sequence] = string(content[f.Offset : f.Offset+f.Length])
+			}
+			return nil
+		}))
+		return found
+	}
 	for at := range content {
-		changed := slices.Clone(content)
-		changed[at] ^= 0x10
-		require.NoError(t, os.WriteFile(file, changed, 0o600))
-		whole, _ := scan(t, dir)
-		require.GreaterOrEqual(t, len(whole), len(contents)-1, "byte %d", at)
-		for sequence, got := range whole {
-			require.Equal(t, contents[sequence], got, "byte %d", at)
+		content[at] ^= 0x10
+		found := whole(content)
+		content[at] ^= 0x10
+		require.GreaterOrEqual(t, len(found), len(contents)-1, "byte %d", at)
+		for sequence, got := range found {
+			if got != contents[sequence] { // ten times faster than to require it each time
+				require.Equal(t, contents[sequence], got, "byte %d", at)
+			}
 		}
 	}
-	require.NoError(t, os.WriteFile(file, content[:len(content)/2], 0o600))
-	whole, _ := scan(t, dir)
-	require.Greater(t, len(whole), len(contents)/4)
-	require.Less(t, len(whole), len(contents))
+	half := whole(content[:len(content)/2])
+	require.Greater(t, len(half), len(contents)/4)
+	require.Less(t, len(half), len(contents))
 }
