@@ -189,14 +189,12 @@ func (l *Log) agreed(ctx context.Context, at Cursor) (Cursor, error) {
 			return Cursor{}, err
 		}
 	}
-	heard := 1 // it itself
+	heard := 1+len(standing.Cluster.Replicas) >= standing.Config.Replicas
 	for _, r := range standing.Cluster.Replicas {
 		// A replica that has never been heard counts as silent for no time at all.
-		if !r.Offline && r.Active > 0 && r.Active < electionless {
-			heard++
-		}
+		heard = heard && !r.Offline && r.Active > 0 && r.Active < electionless
 	}
-	if heard >= standing.Config.Replicas {
+	if heard {
 		return at, nil
 	}
 	barrier := l.barrier(at)
