@@ -93,6 +93,9 @@ func (w *Writer[C, E]) enqueue(ctx context.Context, r *request[C, E]) (result[E]
 		return result[E]{}, fmt.Errorf("%w: %w", ErrNotWritten, err)
 	}
 	if err := w.refusal(); err != nil {
+		if unsure := w.unresolved(&r.Submission); unsure != nil {
+			err = unsure
+		}
 		return result[E]{}, err
 	}
 	select {

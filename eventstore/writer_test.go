@@ -58,12 +58,21 @@ func TestAnUnknownOutcomeIsResolvedByTheSameID(t *testing.T) {
 
 			proxy.Hold(cut.toServer, cut.toClient)
 			s := eventstoretest.SubmitAs(uuid.New(), toy{Account: "a", Amount: 10})
-			_, err = n.Writer.Submit(t.Context(), s)
-			require.ErrorIs(t, err, eventstore.ErrOutcomeUnknown)
+			twice := make(chan error)
+			for range 2 {
+				go func() {
+					_, err := n.Writer.Submit(context.Background(), s)
+					twice <- err
+				}()
+			}
+			require.ErrorIs(t, <-twice, eventstore.ErrOutcomeUnknown)
+			require.ErrorIs(t, <-twice, eventstore.ErrOutcomeUnknown, "whichever is decided, and whenever")
 			eventually(t, "the writer pauses", func() bool { return n.Writer.Err() != nil })
 			_, err = n.Writer.Submit(t.Context(), eventstoretest.Submit("a", 1))
 			require.ErrorIs(t, err, eventstore.ErrUnavailable)
 			require.NotErrorIs(t, err, eventstore.ErrOutcomeUnknown)
+			_, err = n.Writer.Submit(t.Context(), s)
+			require.ErrorIs(t, err, eventstore.ErrOutcomeUnknown, "it may be recorded")
 
 			if cut.lose {
 				proxy.Cut()
