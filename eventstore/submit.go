@@ -187,7 +187,7 @@ func (w *Writer[C, E]) Outcomes(ctx context.Context, id uuid.UUID) ([]Recorded[E
 func (w *Writer[C, E]) replay(ctx context.Context, records []uint64, s *Submission[C]) (o Outcome[E], found bool, err error) {
 	for _, sequence := range records {
 		commands, err := w.recorded(ctx, sequence, s.ID)
-		if err != nil && ctx.Err() != nil {
+		if err != nil && (ctx.Err() != nil || errors.Is(err, ErrUnavailable)) {
 			return o, false, fmt.Errorf("%w: the command is recorded: %w", ErrOutcomeUnknown, err)
 		}
 		if err != nil {

@@ -53,7 +53,8 @@ func TestAnUnknownOutcomeIsResolvedByTheSameID(t *testing.T) {
 			opts := store.Options(t, eventstoretest.Stream())
 			opts.AppendTimeout, opts.Timeout = 500*time.Millisecond, 300*time.Millisecond
 			n := store.Node(t, opts, nil)
-			_, err = n.Writer.Submit(t.Context(), eventstoretest.Submit("a", 1))
+			recorded := eventstoretest.Submit("a", 1)
+			_, err = n.Writer.Submit(t.Context(), recorded)
 			require.NoError(t, err)
 
 			proxy.Hold(cut.toServer, cut.toClient)
@@ -73,6 +74,8 @@ func TestAnUnknownOutcomeIsResolvedByTheSameID(t *testing.T) {
 			require.NotErrorIs(t, err, eventstore.ErrOutcomeUnknown)
 			_, err = n.Writer.Submit(t.Context(), s)
 			require.ErrorIs(t, err, eventstore.ErrOutcomeUnknown, "it may be recorded")
+			_, err = n.Writer.Submit(t.Context(), recorded)
+			require.ErrorIs(t, err, eventstore.ErrOutcomeUnknown, "it is, but with what outcome cannot be read")
 
 			if cut.lose {
 				proxy.Cut()
