@@ -93,3 +93,37 @@ func TestARefusalRestsOnAMajorityWhereALeaderMayHaveBeenReplaced(t *testing.T) {
 		require.ErrorIs(t, refused(), eventstore.ErrUnavailable, "nobody stands behind the leader")
 	}
 }
+
+// TestARefusalDoesNotRestOnAServerThatHasHeardNobody answers as a server does that was cut off before it heard the
+// others, or that has no leader: it gives no time at all since when they are silent.
+func TestARefusalDoesNotRestOnAServerThatHasHeardNobody(t *testing.T) {
+	t.Parallel()
+	relay, n := relayed(t, never)
+	unheard := map[string]any{"name": "b", "current": false, "offline": false, "active": 0}
+	of := func(replicas ...any) func(map[string]any) {
+		return func(info map[string]any) {
+			if config, ok := info["config"].(map[string]any); ok {
+				config["num_replicas"] = 3
+			}
+			info["cluster"] = map[string]any{"name": "c", "leader": "a", "replicas": replicas}
+		}
+	}
+	for name, alter := range map[string]func(map[string]any){"unheard": of(unheard, unheard), "not even listed": of()} {
+		before := n.Writer.Head().Sequence
+		relay.Alter(alter)
+		_, err := n.Writer.Submit(t.Context(), eventstoretest.Submit("z", -1))
+		require.ErrorIs(t, err, eventstoretest.ErrOverdrawn, name)
+		require.Equal(t, before+1, n.Writer.Head().Sequence, "%s: a majority was asked", name)
+	}
+	eventually(t, "an answer that says nothing about the others lets nothing be refused", func() bool {
+		var once sync.Once // somebody else may ask first
+		relay.Alter(func(info map[string]any) {
+			once.Do(func() {
+				clear(info)
+				info["error"] = map[string]any{"code": 503, "err_code": 10008, "description": "JetStream system temporarily unavailable"}
+			})
+		})
+		_, err := n.Writer.Submit(t.Context(), eventstoretest.Submit("z", -1))
+		return errors.Is(err, eventstore.ErrUnavailable)
+	})
+}

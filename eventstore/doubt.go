@@ -89,10 +89,15 @@ func (l *Log) condemn(finding *IntegrityError) {
 	}
 }
 
-// absolve ends doubt and damage: the log has proved sound.
-func (l *Log) absolve(p proof) {
+// absolve ends doubt and damage: the log has proved sound. It reports false, and
+// changes nothing, when a check came in meanwhile that the proof does not cover:
+// whoever waits for the end of the doubt relies on it.
+func (l *Log) absolve(p proof) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.again) > p.rechecks {
+		return false
+	}
 	l.log.Warn("the log proved sound; commands are accepted again", "after", l.failure, "record", p.last)
 	l.failure, l.again, l.created = nil, nil, p.created
 	if p.replaced {
@@ -100,6 +105,7 @@ func (l *Log) absolve(p proof) {
 		l.known.Store(p.last)
 	}
 	l.stir()
+	return true
 }
 
 // stir wakes whoever waits on the bell. The lock is held.
@@ -149,8 +155,10 @@ func (l *Log) examine(ctx context.Context) {
 			return
 		}
 		if err == nil {
-			l.absolve(p)
-			return
+			if l.absolve(p) {
+				return
+			}
+			continue
 		}
 		if _, doubted := errors.AsType[*DoubtError](l.Err()); doubted {
 			l.weigh(err)

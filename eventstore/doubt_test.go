@@ -325,3 +325,21 @@ func externalStore(t *testing.T) eventstoretest.Store {
 	url := eventstoretest.External(t).ClientURL()
 	return eventstoretest.Store{Replicas: 1, JetStream: func(tb testing.TB) jetstream.JetStream { return eventstoretest.Connect(tb, url) }}
 }
+
+// TestACountThatCannotBeTrustedIsADoubt lets another server answer the second of two questions.
+func TestACountThatCannotBeTrustedIsADoubt(t *testing.T) {
+	t.Parallel()
+	relay, n := relayed(t, never)
+	var first sync.Once
+	relay.Alter(func(info map[string]any) {
+		passed := false
+		first.Do(func() { passed = true })
+		if !passed {
+			info["created"] = time.Now().UTC().Format(time.RFC3339Nano)
+		}
+	})
+	requireDoubt(t, n.Log.CheckCounts(t.Context()))
+	relay.Alter(nil)
+	require.NoError(t, n.Log.Sound(t.Context()))
+	require.NoError(t, n.Log.CheckCounts(t.Context()))
+}

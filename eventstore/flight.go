@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -164,7 +165,11 @@ func (w *Writer[C, E]) mend(ctx context.Context, g *group[C, E], err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrOutcomeUnknown):
-		w.waitFor(ctx, fmt.Errorf("an append is unresolved: %w", ErrUnavailable), func() error {
+		why := fmt.Errorf("an append is unresolved: %w", ErrUnavailable)
+		if state := w.state.Load(); !state.final { // the group's memory is used again
+			w.state.Store(&writerState{err: why, unresolved: maps.Clone(g.ids)})
+		}
+		w.waitFor(ctx, why, func() error {
 			stored, err := w.log.Settle(ctx, g.head, g.record)
 			if err == nil {
 				w.stats.resolved.Add(1)

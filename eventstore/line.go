@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Line is the connection to the servers of a cluster. Its methods return at once.
@@ -159,6 +160,10 @@ func (l *Log) insist(ctx context.Context, subject string, body []byte) (*nats.Ms
 // for which it needs a majority, and its cursor returned.
 func (l *Log) agreed(ctx context.Context, at Cursor) (Cursor, error) {
 	var standing struct {
+		Error  *jetstream.APIError `json:"error"`
+		Config struct {
+			Replicas int `json:"num_replicas"`
+		} `json:"config"`
 		State struct {
 			Last uint64 `json:"last_seq"`
 		} `json:"state"`
@@ -172,6 +177,9 @@ func (l *Log) agreed(ctx context.Context, at Cursor) (Cursor, error) {
 	if err := l.api(ctx, "STREAM.INFO."+l.opts.Stream, nil, &standing); err != nil {
 		return Cursor{}, err
 	}
+	if standing.Error != nil {
+		return Cursor{}, fmt.Errorf("ask for stream %s: %w: %w", l.opts.Stream, ErrUnavailable, standing.Error)
+	}
 	if standing.State.Last != at.Sequence {
 		last, err := l.last(ctx)
 		if err == nil && last != at.Sequence {
@@ -181,13 +189,16 @@ func (l *Log) agreed(ctx context.Context, at Cursor) (Cursor, error) {
 			return Cursor{}, err
 		}
 	}
+	heard := 1+len(standing.Cluster.Replicas) >= standing.Config.Replicas
 	for _, r := range standing.Cluster.Replicas {
-		if r.Offline || r.Active >= electionless {
-			barrier := l.barrier(at)
-			return l.append(ctx, at, AppendRecord(nil, &barrier), barrier.Last(), barrier.Time)
-		}
+		// A replica that has never been heard counts as silent for no time at all.
+		heard = heard && !r.Offline && r.Active > 0 && r.Active < electionless
 	}
-	return at, nil
+	if heard {
+		return at, nil
+	}
+	barrier := l.barrier(at)
+	return l.append(ctx, at, AppendRecord(nil, &barrier), barrier.Last(), barrier.Time)
 }
 
 // api sends one request of the JetStream API and decodes the answer.

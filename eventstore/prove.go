@@ -14,6 +14,7 @@ type proof struct {
 	last     uint64    // record
 	created  time.Time // of the stream
 	replaced bool      // it is not the stream that was there before
+	rechecks int       // how many checks of others passed besides
 }
 
 // prove looks at a log that something spoke against as if nothing were known
@@ -32,7 +33,7 @@ func (l *Log) prove(ctx context.Context) (proof, error) {
 	if err != nil {
 		return proof{}, err
 	}
-	p := proof{last: info.State.LastSeq, created: info.Created, replaced: l.opts.Shared && !info.Created.Equal(created)}
+	p := proof{last: info.State.LastSeq, created: info.Created, replaced: l.opts.Shared && !info.Created.Equal(created), rechecks: len(again)}
 	err = s.checkConfig(&info.Config)
 	if err == nil {
 		needed := l.known.Load()

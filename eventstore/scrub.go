@@ -51,7 +51,7 @@ func (l *Log) CheckCounts(ctx context.Context) error {
 	}
 	state, err := l.state(ctx)
 	if err != nil {
-		return err
+		return l.fail(err)
 	}
 	return l.fail(counted(&state, l.mark.get()))
 }

@@ -93,6 +93,9 @@ func (w *Writer[C, E]) enqueue(ctx context.Context, r *request[C, E]) (result[E]
 		return result[E]{}, fmt.Errorf("%w: %w", ErrNotWritten, err)
 	}
 	if err := w.refusal(); err != nil {
+		if unsure := w.unresolved(&r.Submission); unsure != nil {
+			err = unsure
+		}
 		return result[E]{}, err
 	}
 	select {
@@ -184,7 +187,7 @@ func (w *Writer[C, E]) Outcomes(ctx context.Context, id uuid.UUID) ([]Recorded[E
 func (w *Writer[C, E]) replay(ctx context.Context, records []uint64, s *Submission[C]) (o Outcome[E], found bool, err error) {
 	for _, sequence := range records {
 		commands, err := w.recorded(ctx, sequence, s.ID)
-		if err != nil && ctx.Err() != nil {
+		if err != nil && (ctx.Err() != nil || errors.Is(err, ErrUnavailable)) {
 			return o, false, fmt.Errorf("%w: the command is recorded: %w", ErrOutcomeUnknown, err)
 		}
 		if err != nil {

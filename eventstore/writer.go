@@ -74,8 +74,9 @@ type Writer[C, E any] struct {
 
 // writerState says why a writer does not write.
 type writerState struct {
-	err   error
-	final bool
+	err        error
+	final      bool
+	unresolved map[CommandKey]int // commands of an append whose outcome is unknown; it never changes
 }
 
 // NewWriter returns a writer that does nothing until Start. idx may be nil:
@@ -230,8 +231,8 @@ func (w *Writer[C, E]) Close() error {
 
 // fail stops the writer for good.
 func (w *Writer[C, E]) fail(err error) error {
-	if !w.state.Load().final {
-		w.state.Store(&writerState{err: err, final: true})
+	if state := w.state.Load(); !state.final {
+		w.state.Store(&writerState{err: err, final: true, unresolved: state.unresolved})
 		w.opts.Logger.Error("the writer stopped for good", "error", err)
 	}
 	return err
@@ -239,8 +240,13 @@ func (w *Writer[C, E]) fail(err error) error {
 
 // pause says why nothing is written for a while; nil ends the pause.
 func (w *Writer[C, E]) pause(err error) {
-	if !w.state.Load().final {
-		w.state.Store(&writerState{err: err})
+	state := w.state.Load()
+	switch {
+	case state.final:
+	case err == nil:
+		w.state.Store(&writerState{})
+	default:
+		w.state.Store(&writerState{err: err, unresolved: state.unresolved})
 	}
 }
 
@@ -311,9 +317,7 @@ func (w *Writer[C, E]) take(first *request[C, E]) {
 		err = w.readClock()
 	}
 	if err != nil {
-		for _, r := range requests {
-			r.answer(result[E]{err: err})
-		}
+		w.refuse(requests, err)
 		return
 	}
 	w.judge(requests)
@@ -350,20 +354,39 @@ func (w *Writer[C, E]) gather(first *request[C, E]) []*request[C, E] {
 // written.
 func (w *Writer[C, E]) refuseWaiting() {
 	err := w.refusal()
-	for _, r := range w.carry {
-		r.answer(result[E]{err: err})
-	}
+	w.refuse(w.carry, err)
 	w.carry = nil
 	for {
 		select {
 		case r := <-w.queue:
 			if r.take() {
-				r.answer(result[E]{err: err})
+				w.refuse([]*request[C, E]{r}, err)
 			}
 		default:
 			return
 		}
 	}
+}
+
+// refuse answers requests with the reason why nothing is written.
+func (w *Writer[C, E]) refuse(requests []*request[C, E], err error) {
+	for _, r := range requests {
+		if unsure := w.unresolved(&r.Submission); unsure != nil {
+			r.answer(result[E]{err: unsure})
+			continue
+		}
+		r.answer(result[E]{err: err})
+	}
+}
+
+// unresolved returns the error for a submission of a command that may be recorded
+// already, by an append whose outcome is unknown. Nobody may tell it that nothing
+// is.
+func (w *Writer[C, E]) unresolved(s *Submission[C]) error {
+	if _, unsure := w.state.Load().unresolved[s.key()]; !unsure || s.DryRun {
+		return nil
+	}
+	return fmt.Errorf("%w: it was sent before, and that is not resolved", ErrOutcomeUnknown)
 }
 
 // refusal returns the error for a submission that comes while nothing is

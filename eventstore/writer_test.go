@@ -53,17 +53,29 @@ func TestAnUnknownOutcomeIsResolvedByTheSameID(t *testing.T) {
 			opts := store.Options(t, eventstoretest.Stream())
 			opts.AppendTimeout, opts.Timeout = 500*time.Millisecond, 300*time.Millisecond
 			n := store.Node(t, opts, nil)
-			_, err = n.Writer.Submit(t.Context(), eventstoretest.Submit("a", 1))
+			recorded := eventstoretest.Submit("a", 1)
+			_, err = n.Writer.Submit(t.Context(), recorded)
 			require.NoError(t, err)
 
 			proxy.Hold(cut.toServer, cut.toClient)
 			s := eventstoretest.SubmitAs(uuid.New(), toy{Account: "a", Amount: 10})
-			_, err = n.Writer.Submit(t.Context(), s)
-			require.ErrorIs(t, err, eventstore.ErrOutcomeUnknown)
+			twice := make(chan error)
+			for range 2 {
+				go func() {
+					_, err := n.Writer.Submit(context.Background(), s)
+					twice <- err
+				}()
+			}
+			require.ErrorIs(t, <-twice, eventstore.ErrOutcomeUnknown)
+			require.ErrorIs(t, <-twice, eventstore.ErrOutcomeUnknown, "whichever is decided, and whenever")
 			eventually(t, "the writer pauses", func() bool { return n.Writer.Err() != nil })
 			_, err = n.Writer.Submit(t.Context(), eventstoretest.Submit("a", 1))
 			require.ErrorIs(t, err, eventstore.ErrUnavailable)
 			require.NotErrorIs(t, err, eventstore.ErrOutcomeUnknown)
+			_, err = n.Writer.Submit(t.Context(), s)
+			require.ErrorIs(t, err, eventstore.ErrOutcomeUnknown, "it may be recorded")
+			_, err = n.Writer.Submit(t.Context(), recorded)
+			require.ErrorIs(t, err, eventstore.ErrOutcomeUnknown, "it is, but with what outcome cannot be read")
 
 			if cut.lose {
 				proxy.Cut()

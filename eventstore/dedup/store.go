@@ -150,6 +150,9 @@ func (s *Store) replace(change func(v *view)) {
 	s.view.Store(&next)
 }
 
+// errClosed says that nobody can look any more.
+var errClosed = errors.New("the command ids are closed")
+
 // Find gives the sequences of the records that may hold a command, the oldest
 // first: all that hold it, and rarely one with the same id of a tenant with the
 // same tag. seen is for Newer. It returns a *DamageError when that is not known.
@@ -200,7 +203,10 @@ func (s *Store) search(id uuid.UUID) ([]hit, *table, error) {
 		v := s.view.Load()
 		hits, err := v.search(id)
 		if errors.Is(err, errRetired) {
-			continue // the newest view has what replaced it
+			if s.view.Load() != v {
+				continue // the newest view has what replaced it
+			}
+			return nil, v.newest(), errClosed
 		}
 		if err != nil {
 			s.rouse()

@@ -280,3 +280,25 @@ func TestReachedIsTheLastRecordThatIDsWereMadeFrom(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, reached)
 }
+
+// TestALateSearchEnds looks after Close, as a request does that outlived its server.
+func TestALateSearchEnds(t *testing.T) {
+	t.Parallel()
+	l := newLog()
+	l.grow(rand.New(rand.NewPCG(1, 1)), 50)
+	s := opened(t, t.TempDir(), l, 10)
+	follow(s, l)
+	settled(t, s)
+	require.NoError(t, s.Close())
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := s.Find(l.keys[0])
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		require.ErrorIs(t, err, errClosed)
+	case <-time.After(time.Minute):
+		t.Fatal("it looks for ever")
+	}
+}

@@ -52,8 +52,9 @@ type Server struct {
 	once sync.Once
 	err  error
 
-	mu      sync.Mutex // held while the server is replaced
-	current atomic.Pointer[server.Server]
+	mu         sync.Mutex // held while the server is replaced
+	current    atomic.Pointer[server.Server]
+	generation atomic.Uint64
 }
 
 // Start locks the data directory and starts a server on it. It reads every file of
@@ -185,6 +186,9 @@ func (s *Server) InProcessConn() (net.Conn, error) { return s.current.Load().InP
 func (s *Server) Restart(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.generation.Load()%2 == 0 {
+		s.generation.Add(1)
+	}
 	old := s.current.Load()
 	old.Shutdown()
 	old.WaitForShutdown()
@@ -194,8 +198,13 @@ func (s *Server) Restart(ctx context.Context) error {
 	if err := s.start(ctx); err != nil {
 		return fmt.Errorf("restart the embedded server: %w", err)
 	}
+	s.generation.Add(1)
 	return nil
 }
+
+// Generation tells one server from the next. It is odd from when Restart begins until
+// one has succeeded: the files of the store may be missing, or moved aside, meanwhile.
+func (s *Server) Generation() uint64 { return s.generation.Load() }
 
 // waitReady waits until a server has recovered its store.
 func waitReady(ctx context.Context, made *server.Server, log *logger, limit time.Duration) error {

@@ -114,7 +114,10 @@ func (l *Ledger) open(ctx, running context.Context) error {
 	l.unfollow = stop
 	l.followers.Go(func() { l.follow(following) })
 	if l.models.Doubted() {
-		l.followers.Go(func() { l.rebuild(following) })
+		models, log := l.models, l.store.Log
+		l.followers.Go(func() {
+			l.rebuild(following, func(ctx context.Context) error { return models.Rebuild(ctx, log, nil) })
+		})
 	}
 	book, from := l.recall()
 	l.setBook(book)
@@ -178,10 +181,25 @@ func (l *Ledger) follow(ctx context.Context) {
 	}
 }
 
-// rebuild ends the doubt about read models that nothing vouches for, which answer meanwhile.
-func (l *Ledger) rebuild(ctx context.Context) {
-	if err := l.models.Rebuild(ctx, l.store.Log, nil); err != nil && ctx.Err() == nil {
-		l.logger().Warn("the read models were not built anew; permledger replay does it", "error", err)
+// rebuildAgain is how long after a failure the read models are built anew again; it doubles each time, up to
+// longestRebuildAgain.
+const (
+	rebuildAgain        = 5 * time.Second
+	longestRebuildAgain = 10 * time.Minute
+)
+
+// rebuild ends the doubt about read models that nothing vouches for, which answer meanwhile. What keeps it
+// from that may pass: a cluster that elects a leader, a log in doubt, a disk that is full.
+func (l *Ledger) rebuild(ctx context.Context, build func(context.Context) error) {
+	for wait := rebuildAgain; ; wait = min(2*wait, longestRebuildAgain) {
+		err := build(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		l.logger().Warn("the read models were not built anew; it is tried again", "in", wait, "error", err)
+		if pause(ctx, wait) != nil {
+			return
+		}
 	}
 }
 

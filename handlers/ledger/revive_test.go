@@ -75,6 +75,29 @@ func TestAServerIsRestartedForAsLongAsItTakes(t *testing.T) {
 	})
 }
 
+// TestReadModelsInDoubtAreBuiltAnewInTheEnd lets the log be out of reach for an hour.
+func TestReadModelsInDoubtAreBuiltAnewInTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &Ledger{config: Config{Logger: slog.New(slog.DiscardHandler)}}
+		began, tries := time.Now(), 0
+		l.rebuild(t.Context(), func(context.Context) error {
+			tries++
+			if time.Since(began) > time.Hour {
+				return nil
+			}
+			return eventstore.ErrUnavailable
+		})
+		require.Greater(t, tries, 5)
+		require.LessOrEqual(t, time.Since(began), time.Hour+longestRebuildAgain)
+		ctx, cancel := context.WithCancel(t.Context())
+		l.rebuild(ctx, func(context.Context) error {
+			cancel()
+			return eventstore.ErrUnavailable
+		})
+	})
+}
+
 // TestG11DamageThatARestartFindsStopsTheLedger: a server must not open damaged files again and again.
 func TestG11DamageThatARestartFindsStopsTheLedger(t *testing.T) {
 	t.Parallel()

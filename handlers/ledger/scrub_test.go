@@ -132,6 +132,32 @@ func TestWhatCannotBeReadIsNoDamage(t *testing.T) {
 	require.Empty(t, s.Findings)
 }
 
+// TestFilesThatARestartMovesAreNoDamage looks at a log whose files are aside between two tries to restart its
+// server, as they are while what a server dropped is put back.
+func TestFilesThatARestartMovesAreNoDamage(t *testing.T) {
+	t.Parallel()
+	l := opened(t, t.TempDir())
+	ready(t, l)
+	l.stop() // nobody else restarts the server, or looks at its files
+	l.done.Wait()
+	dead, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Error(t, l.store.Restart(dead))
+	store := filepath.Join(l.config.Dir, logDir)
+	require.NoError(t, os.Rename(store, store+".aside"))
+	found := &pass{each: func(int) error { return nil }, found: func(format string, args ...any) { t.Errorf(format, args...) }}
+	for name, check := range map[string]func(context.Context, *pass) error{"log": l.checkBlocks, "settings": l.checkSettings, "all": l.checkLog} {
+		require.ErrorIs(t, check(t.Context(), found), errRestarted, name)
+	}
+	require.NoError(t, l.Fault())
+	require.NoError(t, os.Rename(store+".aside", store))
+	require.NoError(t, l.store.Restart(t.Context()))
+	require.Eventually(t, func() bool { return l.checkLog(t.Context(), found) == nil }, time.Minute, 10*time.Millisecond)
+	require.NoError(t, os.Rename(store, store+".aside"))
+	require.ErrorIs(t, l.checkBlocks(t.Context(), found), eventstore.ErrIntegrity, "nobody restarts it")
+	require.NoError(t, os.Rename(store+".aside", store))
+}
+
 // TestARoundTakesAtMostItsPeriod lets virtual hours pass over ledgers that exist on paper only.
 func TestARoundTakesAtMostItsPeriod(t *testing.T) {
 	t.Parallel()

@@ -129,9 +129,9 @@ func (l *Ledger) checkIDs(ctx context.Context, p *pass) error {
 }
 
 func (l *Ledger) checkSettings(ctx context.Context, p *pass) error {
-	fits, err := certain(ctx, func() (bool, error) {
+	fits, err := certain(ctx, l.undisturbed(func() (bool, error) {
 		return embedded.SettingsFit(l.config.Dir, streamName, p.read)
-	})
+	}))
 	if err == nil && !fits {
 		p.found("the settings of the log's stream, meta.inf, do not match their checksum, meta.sum; before the next start, %s", repairIt)
 	}
@@ -139,13 +139,28 @@ func (l *Ledger) checkSettings(ctx context.Context, p *pass) error {
 }
 
 func (l *Ledger) checkIndex(ctx context.Context, p *pass) error {
-	fits, err := certain(ctx, func() (bool, error) {
+	fits, err := certain(ctx, l.undisturbed(func() (bool, error) {
 		return embedded.IndexFits(l.config.Dir, streamName, p.read)
-	})
+	}))
 	if err == nil && !fits {
 		p.found("the index of the log's stream, index.db, does not match its checksum; the server will write it again: check the disk")
 	}
 	return err
+}
+
+// errRestarted says that nobody can tell damage from a file that is moved.
+var errRestarted = errors.New("the embedded server was restarted meanwhile")
+
+// undisturbed is a look at the files of the embedded server that calls nothing damaged while it is restarted.
+func (l *Ledger) undisturbed(look func() (fits bool, err error)) func() (bool, error) {
+	return func() (bool, error) {
+		before := l.store.server.Generation()
+		fits, err := look()
+		if err == nil && !fits && (before%2 == 1 || l.store.server.Generation() != before) {
+			err = errRestarted
+		}
+		return fits, err
+	}
 }
 
 // checkLog reads the files of the log, record by record up to the head as it is now, and asks the server how
@@ -166,21 +181,25 @@ func (l *Ledger) checkLog(ctx context.Context, p *pass) error {
 
 func (l *Ledger) checkBlocks(ctx context.Context, p *pass) error {
 	head := l.writer.Head()
-	blocks, err := embedded.Blocks(l.config.Dir, streamName)
+	var blocks []embedded.Block
+	there, err := certain(ctx, l.undisturbed(func() (_ bool, err error) {
+		blocks, err = embedded.Blocks(l.config.Dir, streamName)
+		return len(blocks) > 0, err
+	}))
 	if err != nil {
 		return err
 	}
-	if len(blocks) == 0 {
+	if !there {
 		return &eventstore.IntegrityError{Position: 1, Sequence: 1, Reason: "the log has no files"}
 	}
 	at := eventstore.Cursor{}
 	for i := 0; i < len(blocks) && at.Sequence < head.Sequence; i++ {
 		var end eventstore.Cursor
 		var wrong string
-		whole, err := certain(ctx, func() (_ bool, err error) {
+		whole, err := certain(ctx, l.undisturbed(func() (_ bool, err error) {
 			end, wrong, err = l.checkBlock(blocks[i], at, head, i == len(blocks)-1, p)
 			return wrong == "", err
-		})
+		}))
 		if err != nil {
 			return err
 		}

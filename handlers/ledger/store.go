@@ -78,6 +78,7 @@ type Store struct {
 	Board *board.Board
 
 	cluster *embedded.External // nil on the embedded server
+	server  *embedded.Server   // nil on a cluster
 	release []func() error     // undone in reverse order
 }
 
@@ -119,7 +120,7 @@ func (s *Store) carry(ctx context.Context, config Config) (jetstream.JetStream, 
 		if err != nil {
 			return nil, nil, located(err)
 		}
-		s.Sync, s.Restart = embedded.SyncSeen, server.Restart
+		s.server, s.Sync, s.Restart = server, embedded.SyncSeen, server.Restart
 		s.release = append(s.release, server.Close)
 		return server.JetStream(), nil, nil
 	}
