@@ -35,6 +35,22 @@ type Node struct {
 	dir    string
 }
 
+// patience is how long a submission is sent again.
+const patience = 90 * time.Second
+
+// Submit sends a submission again until its outcome is known: a busy machine may
+// leave one without an answer.
+func (n *Node) Submit(ctx context.Context, s eventstore.Submission[Transfer]) (eventstore.Outcome[Changed], error) {
+	for began := time.Now(); ; {
+		o, err := n.Writer.Submit(ctx, s)
+		unsure := errors.Is(err, eventstore.ErrOutcomeUnknown) || errors.Is(err, eventstore.ErrUnavailable) && !errors.Is(err, eventstore.ErrIntegrity)
+		if !unsure || ctx.Err() != nil || time.Since(began) > patience {
+			return o, err
+		}
+		time.Sleep(20 * time.Millisecond) // as a client that is told to try again
+	}
+}
+
 // Options returns options that found a ledger, in a directory that ends with the
 // test.
 func (s Store) Options(tb testing.TB, stream string) eventstore.Options {
@@ -169,7 +185,7 @@ func readBack(t *testing.T, store Store) {
 	})
 	var outcomes []eventstore.Outcome[Changed]
 	for i := range 20 {
-		o, err := n.Writer.Submit(ctx, Submit("a", int64(i+1)))
+		o, err := n.Submit(ctx, Submit("a", int64(i+1)))
 		require.NoError(t, err)
 		require.Equal(t, uint64(i+1), o.Position)
 		require.Equal(t, o.Position, o.FirstPosition)
@@ -219,7 +235,7 @@ func twoWriters(t *testing.T, store Store) {
 			random := rand.New(rand.NewPCG(seed, uint64(c)))
 			for range rounds {
 				amount := int64(random.IntN(20)) - 12 // more is wanted than is there
-				_, err := nodes[random.IntN(2)].Writer.Submit(ctx, Submit(fmt.Sprint("account ", random.IntN(3)), amount))
+				_, err := nodes[random.IntN(2)].Submit(ctx, Submit(fmt.Sprint("account ", random.IntN(3)), amount))
 				if err != nil && !errors.Is(err, ErrOverdrawn) {
 					t.Errorf("submit: %v", err)
 				}
@@ -247,7 +263,7 @@ func lostAck(t *testing.T, store Store) {
 	for _, plan := range [][]Fault{{Lose}, {LoseAck}, {Lose, LoseAck}, {Lose, Lose, Pass}} {
 		n.Faults.Plan(plan...)
 		before := n.Writer.Head()
-		o, err := n.Writer.Submit(t.Context(), Submit("a", 1))
+		o, err := n.Submit(t.Context(), Submit("a", 1))
 		require.NoError(t, err)
 		require.Equal(t, before.Position+1, o.Position, "stored once, plan %v", plan)
 	}
@@ -265,7 +281,7 @@ func parallelDuplicates(t *testing.T, store Store) {
 		outcomes, errs := make([]eventstore.Outcome[Changed], clients), make([]error, clients)
 		var wg sync.WaitGroup
 		for i := range clients {
-			wg.Go(func() { outcomes[i], errs[i] = n.Writer.Submit(t.Context(), s) })
+			wg.Go(func() { outcomes[i], errs[i] = n.Submit(t.Context(), s) })
 		}
 		wg.Wait()
 		require.NoError(t, errors.Join(errs...))
@@ -291,9 +307,9 @@ func parallelDuplicates(t *testing.T, store Store) {
 func reusedID(t *testing.T, store Store) {
 	n := store.Node(t, store.Options(t, Stream()), nil)
 	s := SubmitAs(uuid.New(), Transfer{Account: "a", Amount: 7})
-	_, err := n.Writer.Submit(t.Context(), s)
+	_, err := n.Submit(t.Context(), s)
 	require.NoError(t, err)
-	_, err = n.Writer.Submit(t.Context(), SubmitAs(s.ID, Transfer{Account: "a", Amount: 8}))
+	_, err = n.Submit(t.Context(), SubmitAs(s.ID, Transfer{Account: "a", Amount: 8}))
 	require.ErrorIs(t, err, eventstore.ErrCommandIDReused)
 	// Two of them in parallel: one is recorded, the other refused.
 	id := uuid.New()
@@ -301,7 +317,7 @@ func reusedID(t *testing.T, store Store) {
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
-			_, errs[i] = n.Writer.Submit(t.Context(), SubmitAs(id, Transfer{Account: "a", Amount: int64(i + 1)}))
+			_, errs[i] = n.Submit(t.Context(), SubmitAs(id, Transfer{Account: "a", Amount: int64(i + 1)}))
 		})
 	}
 	wg.Wait()
@@ -311,13 +327,13 @@ func reusedID(t *testing.T, store Store) {
 
 func dryRun(t *testing.T, store Store) {
 	n := store.Node(t, store.Options(t, Stream()), nil)
-	_, err := n.Writer.Submit(t.Context(), Submit("a", 5))
+	_, err := n.Submit(t.Context(), Submit("a", 5))
 	require.NoError(t, err)
 	before := n.Writer.Head()
 	s := Submit("a", -3)
 	s.DryRun = true
 	for range 3 { // three times three is more than five
-		o, err := n.Writer.Submit(t.Context(), s)
+		o, err := n.Submit(t.Context(), s)
 		require.NoError(t, err)
 		require.Zero(t, o.Sequence)
 		require.Len(t, o.Events, 1)
@@ -325,13 +341,13 @@ func dryRun(t *testing.T, store Store) {
 		require.Equal(t, uint64(2), o.Position)
 	}
 	s.Command.Amount = -6
-	_, err = n.Writer.Submit(t.Context(), s)
+	_, err = n.Submit(t.Context(), s)
 	require.ErrorIs(t, err, ErrOverdrawn)
 	require.Equal(t, before, n.Writer.Head())
 	_, err = n.Writer.Outcome(t.Context(), eventstore.CommandKey{Tenant: Tenant, ID: s.ID})
 	require.ErrorIs(t, err, eventstore.ErrNotFound)
 	s.Command.Amount, s.DryRun = -3, false
-	o, err := n.Writer.Submit(t.Context(), s)
+	o, err := n.Submit(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, uint64(2), o.Position)
 }
@@ -340,27 +356,27 @@ func refusal(t *testing.T, store Store) {
 	n := store.Node(t, store.Options(t, Stream()), nil)
 	before := n.Writer.Head()
 	s := Submit("a", -1)
-	_, err := n.Writer.Submit(t.Context(), s)
+	_, err := n.Submit(t.Context(), s)
 	require.ErrorIs(t, err, ErrOverdrawn)
 	require.Equal(t, before, n.Writer.Head())
-	_, err = n.Writer.Submit(t.Context(), Submit("a", 1))
+	_, err = n.Submit(t.Context(), Submit("a", 1))
 	require.NoError(t, err)
-	o, err := n.Writer.Submit(t.Context(), s) // a refused id is free
+	o, err := n.Submit(t.Context(), s) // a refused id is free
 	require.NoError(t, err)
 	require.False(t, o.Replayed)
 }
 
 func alreadySo(t *testing.T, store Store) {
 	n := store.Node(t, store.Options(t, Stream()), nil)
-	_, err := n.Writer.Submit(t.Context(), Submit("a", 1))
+	_, err := n.Submit(t.Context(), Submit("a", 1))
 	require.NoError(t, err)
 	s := Submit("a", 0)
-	first, err := n.Writer.Submit(t.Context(), s)
+	first, err := n.Submit(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, uint64(3), first.Sequence)
 	require.Equal(t, uint64(1), first.Position)
 	require.Zero(t, first.FirstPosition)
-	again, err := n.Writer.Submit(t.Context(), s)
+	again, err := n.Submit(t.Context(), s)
 	require.NoError(t, err)
 	require.True(t, again.Replayed)
 	again.Replayed = false
@@ -370,7 +386,7 @@ func alreadySo(t *testing.T, store Store) {
 func fence(t *testing.T, store Store) {
 	n := store.Node(t, store.Options(t, Stream()), nil)
 	old := n.Writer.Head()
-	_, err := n.Writer.Submit(t.Context(), Submit("a", 1))
+	_, err := n.Submit(t.Context(), Submit("a", 1))
 	require.NoError(t, err)
 	ledger, _, _ := n.Log.Ledger()
 	late := eventstore.Record{Version: 1, Ledger: ledger, First: 1, Time: old.Time, Previous: old.Hash, Commands: []eventstore.Command{}}
@@ -389,14 +405,14 @@ func largeGroups(t *testing.T, store Store) {
 	errs := make([]error, clients)
 	for i := range clients {
 		wg.Go(func() {
-			_, errs[i] = n.Writer.Submit(t.Context(), SubmitAs(uuid.New(), Transfer{Account: "a", Amount: 1, Pad: pad}))
+			_, errs[i] = n.Submit(t.Context(), SubmitAs(uuid.New(), Transfer{Account: "a", Amount: 1, Pad: pad}))
 		})
 	}
 	wg.Wait()
 	require.NoError(t, errors.Join(errs...))
 	s := Submit("a", 1)
 	s.Command.Pad = string(bytes.Repeat([]byte("x"), eventstore.MaxRecordBytes))
-	_, err := n.Writer.Submit(t.Context(), s)
+	_, err := n.Submit(t.Context(), s)
 	require.ErrorIs(t, err, eventstore.ErrTooLarge)
 	report, err := n.Log.Verify(t.Context(), nil)
 	require.NoError(t, err)
@@ -407,7 +423,7 @@ func largeGroups(t *testing.T, store Store) {
 func exportImport(t *testing.T, store Store) {
 	n := store.Node(t, store.Options(t, Stream()), nil)
 	for i := range 30 {
-		_, err := n.Writer.Submit(t.Context(), Submit("a", int64(i)))
+		_, err := n.Submit(t.Context(), Submit("a", int64(i)))
 		require.NoError(t, err)
 	}
 	var file bytes.Buffer
@@ -433,6 +449,6 @@ func exportImport(t *testing.T, store Store) {
 
 	again := store.Node(t, opts, nil)
 	require.Equal(t, n.Book.Balances, again.Book.Balances)
-	_, err = again.Writer.Submit(t.Context(), Submit("a", 1))
+	_, err = again.Submit(t.Context(), Submit("a", 1))
 	require.NoError(t, err)
 }
