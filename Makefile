@@ -28,7 +28,7 @@ test: ## vet and every test; with the race detector where a C compiler is there
 	@if command -v $${CC:-cc} >/dev/null; then CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...; \
 	else echo 'no C compiler: the tests run without the race detector'; $(GO) test -timeout 30m ./...; fi
 
-torture: ## the fault campaigns in full, with counts at the end: twenty minutes; power cuts and failing disks need root
+torture: ## the fault campaigns in full, with counts at the end: an hour; power cuts and failing disks need root
 	@counts=$$(mktemp) && \
 	PERMLEDGER_TORTURE=1 PERMLEDGER_TORTURE_SUMMARY=$$counts \
 		$(GO) test -v -count=1 -timeout 6h -run '^TestG[0-9]|CheckerCanFail' ./cmd/permledger; result=$$?; \
