@@ -103,8 +103,8 @@ func TestG5AServerWhoseDiskWasFullServesAgainByItself(t *testing.T) {
 	for range rounds(1, 5) {
 		stop := stubborn(t.Context(), s, buyer, 8)
 		full := ballast(t, mount, 0)
-		failed := len(mentioning(s.logs.String(), "did not come back"))
-		require.Eventually(t, func() bool { return len(mentioning(s.logs.String(), "did not come back")) > failed }, 2*time.Minute, 100*time.Millisecond, "a restart is tried, and finds no room")
+		failed := len(mentioning(s.logs.String(), "did not start again"))
+		require.Eventually(t, func() bool { return len(mentioning(s.logs.String(), "did not start again")) > failed }, 2*time.Minute, 100*time.Millisecond, "a restart is tried, and finds no room")
 		w, findings, _, _ := toldOf(stop())
 		require.NoError(t, os.Remove(full))
 		require.Eventually(t, func() bool {

@@ -287,10 +287,29 @@ func (p *repairing) try(ctx context.Context) error {
 	trial := filepath.Join(p.staging(), "trial")
 	defer os.RemoveAll(trial) //nolint:errcheck // removed again with everything around it
 	if err := os.CopyFS(trial, logFiles{os.DirFS(p.dir)}); err != nil {
-		return fmt.Errorf("copy the log: %w", err)
+		return fmt.Errorf("copy the log: %w", p.unread(trial, err))
 	}
 	_, err := verified(ctx, trial)
 	return err
+}
+
+// unread tells a file that could not be read from a copy of it that could not be written.
+func (p *repairing) unread(trial string, err error) error {
+	at, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return err
+	}
+	for inner, ok := errors.AsType[*fs.PathError](at.Err); ok; inner, ok = errors.AsType[*fs.PathError](at.Err) {
+		at = inner // the reading is inside the copying
+	}
+	if strings.HasPrefix(at.Path, trial) {
+		return err
+	}
+	file := at.Path
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(p.dir, file)
+	}
+	return &eventstore.ReadError{File: file, Err: at.Err}
 }
 
 // logFiles are the files of a log in a data directory.
