@@ -55,6 +55,10 @@ type Options struct {
 	// Line is the connection to a cluster, by which a silent server is left for
 	// another one. With nil the connection stays where it is.
 	Line Line
+	// Reread, when given, looks in the files of a server of one's own for a record
+	// that it does not give. An error says that the record may well be there: that
+	// is no damage, but a server that cannot be asked now.
+	Reread func(sequence uint64) error
 	// Logger gets what an operator should know; nothing is logged when nil.
 	Logger *slog.Logger
 }

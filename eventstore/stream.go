@@ -251,6 +251,11 @@ func (l *Log) message(ctx context.Context, sequence uint64) ([]byte, error) {
 		// Silence may be that of a server that has just been left; an answer of a
 		// shared one is confirmed elsewhere.
 		if try > 0 || err == nil && l.opts.Shared {
+			if l.opts.Reread != nil && (resp.Error == nil || resp.Error.ErrorCode != jetstream.JSErrCodeStreamNotFound) {
+				if err := l.opts.Reread(sequence); err != nil {
+					return nil, err
+				}
+			}
 			return nil, unread
 		}
 		if err := sleep(ctx, confirmWait); err != nil {

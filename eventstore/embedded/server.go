@@ -17,6 +17,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"permledger/eventstore"
 )
 
 // Options say where the server keeps its data.
@@ -205,6 +207,19 @@ func (s *Server) Restart(ctx context.Context) error {
 // Generation tells one server from the next. It is odd from when Restart begins until
 // one has succeeded: the files of the store may be missing, or moved aside, meanwhile.
 func (s *Server) Generation() uint64 { return s.generation.Load() }
+
+// Reread looks in the files for a message that the server does not give. It returns a
+// *eventstore.ReadError for a file that cannot be read, and an
+// eventstore.ErrUnavailable when a file holds the message whole: then the server could
+// not read it a moment ago. It returns nil when no file holds it.
+func (s *Server) Reread(sequence uint64) error {
+	return ScanStream(s.opts.StoreDir, s.opts.Stream, s.opts.Subject, func(f Found) error {
+		if !f.Whole || f.Sequence != sequence {
+			return nil
+		}
+		return fmt.Errorf("the server does not give message %d, which %s holds: %w", sequence, filepath.Base(f.File), eventstore.ErrUnavailable)
+	})
+}
 
 // waitReady waits until a server has recovered its store.
 func waitReady(ctx context.Context, made *server.Server, log *logger, limit time.Duration) error {

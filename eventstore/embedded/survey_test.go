@@ -239,3 +239,23 @@ func TestBlocksAreScannedOneAtATime(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, blocks[0].Scan(content, "s", func(embedded.Found) error { return stop }), stop)
 }
+
+// TestAMessageThatTheServerDoesNotGiveIsLookedForInItsFiles tells one that is lost from one that could not be
+// read a moment ago.
+func TestAMessageThatTheServerDoesNotGiveIsLookedForInItsFiles(t *testing.T) {
+	t.Parallel()
+	dir, messages := severalBlocks(t)
+	s, err := embedded.Start(t.Context(), guarded(dir))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	require.ErrorIs(t, s.Reread(1), eventstore.ErrUnavailable, "it is there")
+	require.NoError(t, s.Reread(uint64(messages)+1), "it is nowhere")
+	blocks, err := embedded.Blocks(dir, "S")
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(blocks[0].File))
+	require.NoError(t, s.Reread(1), "its file is gone")
+	require.NoError(t, os.Mkdir(blocks[0].File, 0o700))
+	var unread *eventstore.ReadError
+	require.ErrorAs(t, s.Reread(1), &unread, "nobody knows")
+	require.NoError(t, os.Remove(blocks[0].File))
+}

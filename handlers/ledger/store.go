@@ -95,6 +95,9 @@ func OpenStore(ctx context.Context, config Config) (*Store, error) {
 	if err == nil {
 		o := config.options()
 		o.Line = line
+		if s.server != nil {
+			o.Reread = s.server.Reread
+		}
 		s.Log, err = eventstore.Open(ctx, js, o)
 	}
 	if err != nil {
