@@ -17,15 +17,21 @@ import (
 // smallDisk mounts a file system of 24 MB, or skips the test where that is not possible.
 func smallDisk(t *testing.T) (mount string) {
 	t.Helper()
+	mount = t.TempDir()
+	mountSmall(t, mount, "24m")
+	return mount
+}
+
+// mountSmall mounts a small file system on a directory, or skips the test where that is not possible.
+func mountSmall(t *testing.T, where, size string) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("no disk is full: mounting a small one needs root")
 	}
-	mount = t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", mount).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", where).CombinedOutput(); err != nil {
 		t.Skipf("no disk is full: tmpfs cannot be mounted here: %s", out)
 	}
-	unmounted(t, mount)
-	return mount
+	unmounted(t, where)
 }
 
 // room is how much of a disk is free, in bytes.
